@@ -1,0 +1,81 @@
+"""Who pays: accounts and the plans attached to them."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from transforms.entities.organization import BillCreditType, StatementAutoGenerateMode
+from transforms.entities.resource import CODES, IDS, Code, EntityWithCustomFields, Filter, Id, Instant, Name, ReadOnly, Reference, Resource, ValueObject
+
+
+class Address(ValueObject):
+    """A postal address."""
+
+    address_line1: Annotated[str | None, StringConstraints(max_length=50)] = None
+    address_line2: Annotated[str | None, StringConstraints(max_length=50)] = None
+    address_line3: str | None = None
+    address_line4: str | None = None
+    locality: Annotated[str | None, StringConstraints(max_length=100)] = None
+    region: Annotated[str | None, StringConstraints(max_length=50)] = None
+    post_code: Annotated[str | None, StringConstraints(max_length=20)] = None
+    country: Annotated[str | None, StringConstraints(max_length=100)] = None
+
+
+class Account(EntityWithCustomFields):
+    """An end customer. Its dense ``account_number`` (column only) is its key in the datasets. Source: usage.md 2.6."""
+
+    name: Name
+    code: Code
+    email_address: Annotated[str, StringConstraints(min_length=3, max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")]
+    address: Address | None = None
+    parent_account_id: Annotated[Id | None, Reference("Account")] = None
+    bill_epoch: date | None = None
+    purchase_order_number: Annotated[str | None, StringConstraints(max_length=100)] = None
+    currency: str | None = None
+    statement_definition_id: str | None = None
+    auto_generate_statement_mode: StatementAutoGenerateMode | None = None
+    credit_application_order: list[BillCreditType] | None = None
+    days_before_bill_due: Annotated[int, Field(gt=0)] | None = None
+
+
+class ChildBillingMode(StrEnum):
+    """Where the usage of child accounts is billed (billing.md 7)."""
+
+    PARENT_SUMMARY = "PARENT_SUMMARY"
+    PARENT_BREAKDOWN = "PARENT_BREAKDOWN"
+    CHILD = "CHILD"
+
+
+class AccountPlan(EntityWithCustomFields):
+    """A plan attached to an account for a time. Source: billing.md 2."""
+
+    account_id: Annotated[Id, Reference("Account")]
+    plan_id: Annotated[Id | None, Reference("Plan")] = None
+    plan_group_id: Id | None = None
+    #: The plan's product.
+    product_id: Annotated[Id | None, Reference("Product"), ReadOnly()] = None
+    start_date: Instant
+    end_date: Instant | None = None
+    code: Code | None = None
+    bill_epoch: date | None = None
+    contract_id: Id | None = None
+    child_billing_mode: ChildBillingMode | None = None
+
+
+RESOURCES = (
+    Resource(Account, "accounts", unique=(("code",),), filters=IDS | CODES),
+    Resource(
+        AccountPlan,
+        "accountplans",
+        filters=IDS
+        | {
+            "account": Filter("account_id", "equal"),
+            "plan": Filter("plan_id", "equal"),
+            "product": Filter("product_id", "equal"),
+            "contract": Filter("contract_id", "equal"),
+            "date": Filter("start_date", "active"),
+        },
+    ),
+)

@@ -1,0 +1,185 @@
+"""The declaration language of config entities.
+
+An entity is one pydantic class (its fields, bounds and references) plus one registry row (``Resource``): path, unique
+keys, list filters, cross-entity check, page size. From these two come its table, its five routes, validation, JSON,
+versions, paging and history. Put here the vocabulary of declarations; keep out the entities themselves.
+
+An option beyond the five is a sign that the entity wants a hand-written router.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Protocol, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from transforms.errors import EntityInvalid
+from transforms.money import LIMIT
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Marks a field as the id of another entity of the same organization; becomes a composite foreign key."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class ReadOnly:
+    """Marks a field that clients see but never set: ignored in a request body, filled by the resource's check."""
+
+
+def _without_control_characters(value: str) -> str:
+    if value != value.strip() or any(not c.isprintable() for c in value):
+        raise ValueError("may not begin or end with a space nor hold control characters")
+    return value
+
+
+def _within_limit(value: Decimal) -> Decimal:
+    if not value.is_finite() or abs(value) >= LIMIT:
+        raise ValueError("must be a number with at most 26 digits before the point")
+    return value
+
+
+def _utc(value: Any) -> Any:
+    """A date alone stands for its midnight, an instant without an offset for UTC, as the public clients send them."""
+    if isinstance(value, str) and len(value) == 10:
+        return f"{value}T00:00:00Z"
+    return value
+
+
+Id = Annotated[str, StringConstraints(min_length=36, max_length=36)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Code = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(_without_control_characters)]
+#: A code that may stand in a formula: letters, _ and $, digits not first.
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[\p{L}_$][\p{L}_$0-9]*$")]
+Text = Annotated[str, StringConstraints(max_length=200)]
+Unit = Annotated[str, StringConstraints(min_length=1, max_length=50)]
+#: Any string beside a reserved one; empty means "not given" for the references that old clients send blank.
+Number = Annotated[Decimal, Field(allow_inf_nan=False), AfterValidator(_within_limit)]
+Amount = Annotated[Number, Field(ge=0)]
+PositiveNumber = Annotated[Number, Field(gt=0)]
+Instant = Annotated[datetime, BeforeValidator(_utc)]
+CustomFieldValues = Annotated[dict[str, str | Number], Field(max_length=100)]
+
+
+class BillingFrequency(StrEnum):
+    """How often a plan bills. MIXED only ever stands on a consolidated bill."""
+
+    DAILY = "DAILY"
+    WEEKLY = "WEEKLY"
+    MONTHLY = "MONTHLY"
+    ANNUALLY = "ANNUALLY"
+    AD_HOC = "AD_HOC"
+    MIXED = "MIXED"
+
+
+class ValueObject(BaseModel):
+    """A nested part of an entity: camelCase on the wire, snake_case in code, unknown fields ignored (DECISIONS 36)."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+
+class Entity(ValueObject):
+    """A config entity as stored: its declared fields with its id and version.
+
+    ``id`` and the audit fields are read-only; ``version`` is compared with the stored one on update (DECISIONS 35).
+    """
+
+    id: Annotated[str, ReadOnly()] = ""
+    version: int | None = None
+    dt_created: Annotated[datetime | None, ReadOnly()] = None
+    dt_last_modified: Annotated[datetime | None, ReadOnly()] = None
+    created_by: Annotated[str | None, ReadOnly()] = None
+    last_modified_by: Annotated[str | None, ReadOnly()] = None
+
+
+class EntityWithCustomFields(Entity):
+    """An entity that carries its own values of custom fields."""
+
+    custom_fields: CustomFieldValues = Field(default_factory=dict)
+
+
+E = TypeVar("E", bound=Entity)
+
+
+class Neighbours(Protocol):
+    """What a cross-entity check may look at: the other entities of the organization, within the same transaction."""
+
+    def entity(self, kind: type[E], entity_id: str) -> E | None:
+        """The entity of that kind, or None."""
+
+    def entities(self, kind: type[E], **equal: Any) -> list[E]:
+        """All entities of the kind whose fields (snake_case) equal the given values."""
+
+
+#: Given the entity to be written, the neighbours and the stored entity it replaces (None on create): the entity to
+#: store, read-only fields filled in. Raises EntityInvalid when it contradicts another entity.
+Check = Callable[[Any, Neighbours, Any | None], Any]
+
+
+def unchecked(entity: Any, neighbours: Neighbours, previous: Any | None) -> Any:
+    """The entity as it came: nothing to compare it with."""
+    return entity
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One query parameter of a list: which field it compares with, and how.
+
+    Attributes:
+        field: snake_case field of the entity.
+        match: ``in`` (comma-joined list), ``equal``, ``from`` (>=), ``until`` (<), ``active`` (the day lies in the
+            entity's half-open startDate..endDate) or ``flag`` (true includes, false excludes rows where it is set).
+    """
+
+    field: str
+    match: Literal["in", "equal", "from", "until", "active", "flag"] = "in"
+
+
+IDS = {"ids": Filter("id")}
+CODES = {"codes": Filter("code")}
+
+
+@dataclass(frozen=True)
+class Resource:
+    """The registry row of an entity.
+
+    Attributes:
+        entity: The declaration.
+        path: Collection below ``/organizations/{orgId}/``; a singleton has one row per organization and no id in its path.
+        unique: Field combinations that no two rows of an organization share (nulls never collide).
+        filters: Query parameter of the list -> Filter.
+        check: Cross-entity check, see ``Check``.
+        page_size_max: Largest (and default) page.
+        singleton: True for the one-per-organization documents (organization config, custom fields).
+    """
+
+    entity: type[Entity]
+    path: str
+    unique: tuple[tuple[str, ...], ...] = ()
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    check: Check = unchecked
+    page_size_max: int = 100
+    singleton: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The entity's name in PascalCase, as errors, history rows and events carry it."""
+        return self.entity.__name__
+
+
+def overlaps(start: datetime | date, end: datetime | date | None, other_start: datetime | date, other_end: datetime | date | None) -> bool:
+    """True when two half-open intervals share an instant; None is open-ended."""
+    return (other_end is None or start < other_end) and (end is None or other_start < end)  # type: ignore[operator]
+
+
+def first(problems: Iterable[tuple[bool, str, str]]) -> None:
+    """Raise EntityInvalid for the first (is_wrong, wire field, message) that is wrong."""
+    for is_wrong, wire_field, message in problems:
+        if is_wrong:
+            raise EntityInvalid.of(wire_field, message)

@@ -1,0 +1,74 @@
+"""What a bill run is asked for and what it gives back: the interface of ``transforms/rating/pipeline.py``.
+
+Put here the two value objects that pipelines and the API exchange with rating. Keep out how anything is computed.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from transforms.entities.organization import CurrencyConversion
+from transforms.entities.resource import BillingFrequency
+
+#: One row per bill that can't be computed: whose it is and why (DECISIONS 34).
+FAILURES_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "account_id": pl.String,
+    "account_code": pl.String,
+    "reason": pl.String,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BillRun:
+    """One request to bill: which periods, which accounts, and what overrides the organization's settings for it.
+
+    The period's exclusive end is ``last_date_in_billing_period`` + 1 day when that is given, else each schedule's last
+    boundary on or before ``bill_date`` (or ``today``). Source: billing.md 2.2, 3.1.
+
+    Attributes:
+        today: The day of the calculation in the organization's time zone; the only clock that rating sees.
+        last_date_in_billing_period: Last day of the period to bill, inclusive.
+        bill_date: The bill's date; the day after the period when None.
+        billing_frequency: Only plans of this frequency; None is every frequency.
+        bill_frequency_interval: Only plans of this interval; None is every interval.
+        account_ids: Only these accounts; None is all of them.
+        due_date: Overrides bill date + daysBeforeBillDue.
+        external_invoice_date: Overrides the organization's rule.
+        target_currency: Bill in this currency; None is the account's, else the organization's.
+        currency_conversions: Looked up before the organization's conversions.
+        timezone: Overrides the organization's time zone.
+        day_epoch: Overrides the organization's dayEpoch; the other three likewise.
+    """
+
+    today: date
+    last_date_in_billing_period: date | None = None
+    bill_date: date | None = None
+    billing_frequency: BillingFrequency | None = None
+    bill_frequency_interval: int | None = None
+    account_ids: tuple[str, ...] | None = None
+    due_date: date | None = None
+    external_invoice_date: date | None = None
+    target_currency: str | None = None
+    currency_conversions: tuple[CurrencyConversion, ...] = ()
+    timezone: str | None = None
+    day_epoch: date | None = None
+    week_epoch: date | None = None
+    month_epoch: date | None = None
+    year_epoch: date | None = None
+
+
+@dataclass(frozen=True)
+class BillRunResult:
+    """What one bill run computed; nothing of it is stored yet.
+
+    Attributes:
+        bills: Dataset BILLS, sorted by account_id, billing_frequency, bill_frequency_interval.
+        line_items: Dataset BILL_LINE_ITEMS without ``calculation_id``, sorted by bill as in ``bills`` and then by
+            sequence_number. The converted subtotals of a bill's lines sum to its bill_total.
+        failures: See FAILURES_SCHEMA; a bill that is here is neither in ``bills`` nor in ``line_items``.
+    """
+
+    bills: pl.DataFrame
+    line_items: pl.DataFrame
+    failures: pl.DataFrame

@@ -1,0 +1,263 @@
+"""The lake: Delta tables by dataset and organization, how they are read, added to and replaced.
+
+Put here what is true of every table: its place, its commits, its cached handle. Keep out what the rows mean
+(transforms/datasets.py) and when they are written (ingest.py, bill_store.py).
+
+Every commit is one atomic transaction. An app id and version make it idempotent: a commit whose version the table has
+already seen is skipped, so that a crashed writer repeats its work from a manifest (DECISIONS 16).
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
+from deltalake.exceptions import DeltaError
+from deltalake.transaction import AddAction, RemoveAction
+
+from pipelines.storage.lake_files import AddFile, delta_schema, written_files
+from pipelines.storage.lake_tables import Handle, Handles, folder_name
+from transforms.datasets import Dataset
+from transforms.errors import Unavailable
+
+#: What a pinned version and a crashed writer's files are kept for: re-billing must find them (PITFALLS, Delta Lake).
+RETENTION = timedelta(days=400)
+SHORTEST_RETENTION = timedelta(days=7)
+ATTEMPTS = 20
+CONFIGURATION: dict[str, str | None] = {
+    "delta.logRetentionDuration": f"interval {RETENTION.days} days",
+    "delta.deletedFileRetentionDuration": f"interval {RETENTION.days} days",
+    "delta.checkpointInterval": "50",
+}
+
+
+def _new_fields(schema: Schema, files: Sequence[AddFile]) -> list[Field]:
+    known = {f.name for f in schema.fields}
+    return list({f.name: f for text in dict.fromkeys(a.fields for a in files) for f in Schema.from_json(text).fields if f.name not in known}.values())
+
+
+def _these(actions: Sequence[AddAction], handle: Handle) -> Sequence[AddAction]:
+    return actions
+
+
+class Lake:
+    """All tables below one root, a folder or ``s3://bucket/prefix``.
+
+    Args:
+        root: Where the tables are.
+        storage_options: Access to an object store, as deltalake and Polars spell it; None for a folder.
+    """
+
+    def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
+        self.root = root.rstrip("/") if "://" in root else str(Path(root).absolute())
+        self.storage_options = dict(storage_options) if storage_options else None
+        self._handles = Handles(self.storage_options)
+
+    def table(self, dataset: Dataset, org_id: str, *parts: str) -> str:
+        """The uri of one table."""
+        return "/".join((self.root, f"org={org_id}", dataset.name, *map(folder_name, parts)))
+
+    def exists(self, dataset: Dataset, org_id: str, *parts: str) -> bool:
+        """True when the table has been created."""
+        return self._handles.newest(self.table(dataset, org_id, *parts)) is not None
+
+    def version(self, dataset: Dataset, org_id: str, *parts: str) -> int | None:
+        """The table's newest version; None when there is no table."""
+        handle = self._handles.newest(self.table(dataset, org_id, *parts))
+        return handle.version if handle else None
+
+    def scan(
+        self,
+        dataset: Dataset,
+        org_id: str,
+        *parts: str,
+        columns: Mapping[str, pl.DataType | type[pl.DataType]] | None = None,
+        version: int | None = None,
+    ) -> pl.LazyFrame:
+        """The rows of one table: declared columns, then ``columns``.
+
+        Args:
+            dataset: The dataset.
+            org_id: The organization.
+            parts: What further names the table (meter id, state key).
+            columns: Open columns wanted, with their types; null where the table or a file does not have them.
+            version: A pinned version; the newest by default.
+        """
+        uri = self.table(dataset, org_id, *parts)
+        handle = self._handles.newest(uri) if version is None else self._handles.pinned(uri, version)
+        wanted = {**dataset.schema, **(columns or {})}
+        if handle is None:
+            return pl.LazyFrame(schema=wanted)
+        return handle.scanned(wanted, dataset.partition_by, self.storage_options)
+
+    def written(self, dataset: Dataset, org_id: str, *parts: str, frame: pl.DataFrame, level: int = 1) -> list[AddFile]:
+        """Durable Parquet files of the rows, one per partition, visible only after :meth:`commit`; none for an empty frame."""
+        if frame.is_empty():
+            return []
+        uri = self.table(dataset, org_id, *parts)
+        return written_files(uri, dataset.checked(frame), partition_by=dataset.partition_by, storage_options=self.storage_options, level=level)
+
+    def commit(self, dataset: Dataset, org_id: str, *parts: str, files: Sequence[AddFile], app_id: str, app_version: int) -> int:
+        """Add the files to the table, creating it and its new columns as needed; the version that has them.
+
+        Idempotent: skipped when the table has seen ``app_version`` (or a later one) of ``app_id``.
+        """
+        return self._committed(dataset, org_id, parts, files, removed=lambda handle: [], transaction=(app_id, app_version))
+
+    def replace(
+        self,
+        dataset: Dataset,
+        org_id: str,
+        *parts: str,
+        frame: pl.DataFrame,
+        predicate: Mapping[str, Any] | None = None,
+        transaction: tuple[str, int] | None = None,
+    ) -> int:
+        """Put the frame in the place of the rows that the predicate names, in one commit; the new version.
+
+        Args:
+            dataset: The dataset.
+            org_id: The organization.
+            parts: What further names the table.
+            frame: The new rows; they must lie in the partitions that the predicate names.
+            predicate: Partition column -> value; None replaces the whole table.
+            transaction: (app id, version) that makes the replacement idempotent.
+        """
+        text = {name: None if value is None else str(value) for name, value in (predicate or {}).items()}
+        if set(text) - set(dataset.partition_by):
+            raise ValueError(f"{dataset.name} is partitioned by {dataset.partition_by}, not {sorted(text)}")
+        files = self.written(dataset, org_id, *parts, frame=frame)
+        outside = [f.path for f in files if any(f.partition_values[name] != value for name, value in text.items())]
+        if outside:
+            raise ValueError(f"rows outside of {text}: {outside}")
+        return self._committed(dataset, org_id, parts, files, removed=lambda handle: handle.files_in(text), transaction=transaction)
+
+    def compact(
+        self,
+        dataset: Dataset,
+        org_id: str,
+        *parts: str,
+        columns: Mapping[str, pl.DataType | type[pl.DataType]],
+        merged: Callable[[pl.LazyFrame], pl.LazyFrame],
+        small_files: int = 8,
+        small_bytes: int = 32 * 1024 * 1024,
+        level: int = 1,
+    ) -> list[dict[str, str | None]]:
+        """Rewrite the small files of every partition that has at least ``small_files`` of them; the partitions rewritten.
+
+        Args:
+            dataset: The dataset.
+            org_id: The organization.
+            parts: What further names the table.
+            columns: Open columns, all of them.
+            merged: The rows as they shall be stored: sorted, or reduced to one row per key. It must keep the meaning of the rows.
+            small_files: Number of small files that makes a partition worth the work.
+            small_bytes: Files below this size are small.
+            level: zstd level of the new files.
+        """
+        uri = self.table(dataset, org_id, *parts)
+        handle = self._handles.newest(uri)
+        if handle is None:
+            return []
+        wanted = {**dataset.schema, **columns}
+        crowded = handle.crowded(small_files, small_bytes)
+        for _, small in crowded:
+            frame = merged(handle.scanned(wanted, dataset.partition_by, self.storage_options, paths=[f.path for f in small])).collect()
+            files = written_files(uri, dataset.checked(frame), partition_by=dataset.partition_by, storage_options=self.storage_options, level=level)
+            self._committed(dataset, org_id, parts, files, removed=partial(_these, small), data_change=False)
+        return [values for values, _ in crowded]
+
+    def vacuum(self, dataset: Dataset, org_id: str, *parts: str, retention: timedelta = RETENTION) -> list[str]:
+        """Delete files that no version younger than the retention refers to; their paths.
+
+        Versions older than that can't be read any more, so bills of that age can't be computed again.
+        """
+        if retention < SHORTEST_RETENTION:
+            raise ValueError(f"retention {retention} is below {SHORTEST_RETENTION}: running readers and batches would lose their files")
+        handle = self._handles.newest(self.table(dataset, org_id, *parts))
+        hours = int(retention.total_seconds() // 3600)
+        return handle.delta.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True) if handle else []
+
+    def _committed(
+        self,
+        dataset: Dataset,
+        org_id: str,
+        parts: Sequence[str],
+        files: Sequence[AddFile],
+        *,
+        removed: Callable[[Handle], Sequence[AddAction]],
+        transaction: tuple[str, int] | None = None,
+        data_change: bool = True,
+    ) -> int:
+        uri = self.table(dataset, org_id, *parts)
+        properties = CommitProperties(app_transactions=[Transaction(*transaction)] if transaction else None)
+        for attempt in range(ATTEMPTS):
+            try:
+                handle = self._handles.newest(uri) or self._created(dataset, uri, files)
+                if transaction and (handle.delta.transaction_version(transaction[0]) or -1) >= transaction[1]:
+                    return handle.version
+                handle = self._widened(uri, handle, files)
+                old = [RemoveAction(a.path, data_change, int(time.time() * 1000), a.size, dict(a.partition_values)) for a in removed(handle)]
+                new = [f.action(data_change=data_change) for f in files]
+                if not old and not new and not transaction:
+                    return handle.version
+                # A handle of our own: a cached one must not move under a concurrent reader.
+                delta = DeltaTable(uri, storage_options=self.storage_options)
+                if delta.version() != handle.version:
+                    continue
+                delta.create_write_transaction([*new, *old], "append", handle.schema, list(dataset.partition_by), commit_properties=properties)
+                delta.update_incremental()
+                self._flush(uri, *range(handle.version + 1, delta.version() + 1))
+                return delta.version()
+            except DeltaError as error:
+                if attempt == ATTEMPTS - 1:
+                    raise Unavailable(f"{dataset.name} of organization {org_id} could not be committed: {error}") from error
+                time.sleep(min(0.005 * 2**attempt, 0.5))
+        raise Unavailable(f"{dataset.name} of organization {org_id} could not be committed: other writers won {ATTEMPTS} times")
+
+    def _created(self, dataset: Dataset, uri: str, files: Sequence[AddFile]) -> Handle:
+        declared = delta_schema(pl.Schema(dataset.schema))
+        schema = Schema([*declared.fields, *_new_fields(declared, files)])
+        DeltaTable.create(
+            uri,
+            schema,
+            mode="ignore",
+            partition_by=list(dataset.partition_by),
+            name=dataset.name,
+            description=f"One row per {dataset.grain}."[:4000],
+            configuration=CONFIGURATION,
+            storage_options=self.storage_options,
+        )
+        self._flush(uri, 0)
+        handle = self._handles.newest(uri)
+        assert handle is not None, f"{uri} was just created"
+        return handle
+
+    def _widened(self, uri: str, handle: Handle, files: Sequence[AddFile]) -> Handle:
+        new = _new_fields(handle.schema, files)
+        if not new:
+            return handle
+        delta = DeltaTable(uri, storage_options=self.storage_options)
+        delta.alter.add_columns(new)
+        delta.update_incremental()
+        self._flush(uri, *range(handle.version + 1, delta.version() + 1))
+        widened = self._handles.newest(uri)
+        assert widened is not None, f"{uri} was just altered"
+        return widened
+
+    def _flush(self, uri: str, *versions: int) -> None:
+        """Make commits of a local table survive a power cut, as its data files do."""
+        if "://" in uri:
+            return
+        log = Path(uri) / "_delta_log"
+        for path in (*(log / f"{version:020}.json" for version in versions), log):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

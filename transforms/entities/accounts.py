@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from transforms.entities.organization import BillCreditType, StatementAutoGenerateMode
-from transforms.entities.resource import CODES, IDS, Code, EntityWithCustomFields, Filter, Id, Instant, Name, ReadOnly, Reference, Resource, ValueObject
+from transforms.entities.resource import CODES, IDS, Code, CodeReference, EntityWithCustomFields, Filter, Id, Instant, Integer, Name, ReadOnly, Reference, Resource, ValueObject
 
 
 class Address(ValueObject):
@@ -33,11 +33,11 @@ class Account(EntityWithCustomFields):
     parent_account_id: Annotated[Id | None, Reference("Account")] = None
     bill_epoch: date | None = None
     purchase_order_number: Annotated[str | None, StringConstraints(max_length=100)] = None
-    currency: str | None = None
+    currency: Annotated[str | None, CodeReference("Currency")] = None
     statement_definition_id: str | None = None
     auto_generate_statement_mode: StatementAutoGenerateMode | None = None
     credit_application_order: list[BillCreditType] | None = None
-    days_before_bill_due: Annotated[int, Field(gt=0)] | None = None
+    days_before_bill_due: Annotated[Integer, Field(gt=0)] | None = None
 
 
 class ChildBillingMode(StrEnum):
@@ -73,9 +73,10 @@ RESOURCES = (
         | {
             "account": Filter("account_id", "equal"),
             "plan": Filter("plan_id", "equal"),
-            "product": Filter("product_id", "equal"),
+            "product": Filter("product_id", "equal", beside=("account",)),
             "contract": Filter("contract_id", "equal"),
             "date": Filter("start_date", "active"),
+            "includeall": Filter("start_date", "include_all", beside=("account", "plan", "contract")),
         },
     ),
 )

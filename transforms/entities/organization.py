@@ -9,7 +9,24 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from transforms.entities.resource import CODES, IDS, Entity, Filter, Id, Identifier, Name, Neighbours, Number, PositiveNumber, Resource, ValueObject, first
+from transforms.entities.resource import (
+    CODES,
+    IDS,
+    CodeReference,
+    CustomFieldValue,
+    Entity,
+    Filter,
+    Id,
+    Identifier,
+    Integer,
+    Name,
+    Neighbours,
+    Number,
+    PositiveNumber,
+    Resource,
+    ValueObject,
+    refuse,
+)
 from transforms.money import RoundingMode
 
 
@@ -88,15 +105,15 @@ class OrganizationConfig(Entity):
     month_epoch: date = date(2022, 1, 1)
     week_epoch: date = date(2022, 1, 3)
     day_epoch: date = date(2022, 1, 1)
-    currency: Annotated[str, StringConstraints(min_length=1)] = "USD"
+    currency: Annotated[str, StringConstraints(min_length=1), CodeReference("Currency")] = "USD"
     currency_conversions: list[CurrencyConversion] = Field(default_factory=list)
-    days_before_bill_due: Annotated[int, Field(gt=0)] = 30
+    days_before_bill_due: Annotated[Integer, Field(gt=0)] = 30
     scheduled_bill_interval: Number | None = None
-    scheduled_bill_offset: Annotated[int, Field(ge=0, le=23)] | None = None
+    scheduled_bill_offset: Annotated[Integer, Field(ge=0, le=23)] | None = None
     standing_charge_bill_in_advance: bool = False
     commitment_fee_bill_in_advance: bool = False
     minimum_spend_bill_in_advance: bool = False
-    auto_approve_bills_grace_period: Annotated[int, Field(gt=0)] | None = None
+    auto_approve_bills_grace_period: Annotated[Integer, Field(gt=0)] | None = None
     auto_approve_bills_grace_period_unit: TimePeriodUnit | None = None
     external_invoice_date: InvoiceDate = InvoiceDate.FIRST_DAY_OF_NEXT_PERIOD
     suppressed_empty_bills: bool = False
@@ -107,14 +124,13 @@ class OrganizationConfig(Entity):
     allow_negative_balances: bool = False
     allow_overlapping_plans: bool = False
     bill_prefix: str | None = None
-    sequence_start_number: int | None = None
+    sequence_start_number: Integer | None = None
     late_usage: LateUsage = LateUsage.CARRY_FORWARD
 
 
 def _checked_config(config: OrganizationConfig, neighbours: Neighbours, previous: OrganizationConfig | None) -> OrganizationConfig:
     interval = config.scheduled_bill_interval
-    known = {c.code for c in neighbours.entities(Currency)}
-    first(
+    refuse(
         (
             (
                 interval is not None and interval not in SCHEDULED_BILL_INTERVALS,
@@ -127,9 +143,9 @@ def _checked_config(config: OrganizationConfig, neighbours: Neighbours, previous
                 "autoApproveBillsGracePeriod and autoApproveBillsGracePeriodUnit go together: give both or neither",
             ),
             (
-                config.currency not in known,
-                "currency",
-                f"currency {config.currency!r} is not one of the organization's currencies ({', '.join(sorted(c or '' for c in known))}); create it first",
+                config.scheduled_bill_offset is not None and interval != 24,
+                "scheduledBillOffset",
+                "scheduledBillOffset is an hour of the day and goes only with a scheduledBillInterval of 24",
             ),
         )
     )
@@ -142,11 +158,11 @@ class Currency(Entity):
     name: Name
     code: Identifier | None = None
     archived: bool = False
-    max_decimal_places: Annotated[int, Field(ge=0, le=5)] | None = None
+    max_decimal_places: Annotated[Integer, Field(ge=0, le=5)] | None = None
     rounding_mode: RoundingMode | None = None
 
 
-CustomFieldDefaults = Annotated[dict[str, str | Number], Field(max_length=25)]
+CustomFieldDefaults = Annotated[dict[str, CustomFieldValue], Field(max_length=25)]
 
 
 class CustomFields(Entity):
@@ -164,8 +180,8 @@ class CustomFields(Entity):
     contract: CustomFieldDefaults = Field(default_factory=dict)
 
 
-def _checked_currency(currency: Currency, neighbours: Neighbours, previous: Currency | None) -> Currency:
-    if currency.code is None:
+def _checked_currency(currency: Currency | None, neighbours: Neighbours, previous: Currency | None) -> Currency | None:
+    if currency is not None and currency.code is None:
         code: Any = previous.code if previous else currency.name
         return currency.model_copy(update={"code": code})
     return currency

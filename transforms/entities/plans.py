@@ -10,11 +10,14 @@ from transforms.entities.resource import (
     Amount,
     BillingFrequency,
     Code,
+    CodeReference,
     Entity,
     EntityWithCustomFields,
     Filter,
     Id,
     Instant,
+    Integer,
+    LongInteger,
     Name,
     Number,
     ReadOnly,
@@ -31,14 +34,14 @@ class PlanTemplate(EntityWithCustomFields):
     product_id: Annotated[Id, Reference("Product")]
     name: Name
     code: Code | None = None
-    currency: Annotated[str, StringConstraints(min_length=3, max_length=3)]
+    currency: Annotated[str, StringConstraints(min_length=3, max_length=3), CodeReference("Currency")]
     standing_charge: Amount
     standing_charge_description: Text | None = None
-    standing_charge_interval: Annotated[int, Field(ge=1, le=365)] | None = None
-    standing_charge_offset: Annotated[int, Field(ge=0, le=364)] | None = None
+    standing_charge_interval: Annotated[Integer, Field(ge=1, le=365)] | None = None
+    standing_charge_offset: Annotated[Integer, Field(ge=0, le=364)] | None = None
     bill_frequency: BillingFrequency
-    bill_frequency_interval: Annotated[int, Field(ge=1, le=365)] | None = None
-    ordinal: Annotated[int, Field(ge=0)] | None = None
+    bill_frequency_interval: Annotated[Integer, Field(ge=1, le=365)] | None = None
+    ordinal: Annotated[LongInteger, Field(ge=0)] | None = None
     minimum_spend: Amount | None = None
     minimum_spend_description: Text | None = None
     standing_charge_bill_in_advance: bool | None = None
@@ -55,7 +58,7 @@ class Plan(EntityWithCustomFields):
     code: Code
     standing_charge: Amount | None = None
     standing_charge_description: Text | None = None
-    ordinal: Annotated[int, Field(ge=0)] | None = None
+    ordinal: Annotated[LongInteger, Field(ge=0)] | None = None
     bespoke: bool | None = None
     minimum_spend: Amount | None = None
     minimum_spend_description: Text | None = None

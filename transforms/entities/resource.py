@@ -9,7 +9,7 @@ An option beyond the five is a sign that the entity wants a hand-written router.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Protocol, TypeVar
@@ -17,13 +17,23 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from transforms.errors import EntityInvalid
-from transforms.money import LIMIT
+from transforms.errors import EntityInvalid, FieldProblem
+from transforms.money import LIMIT, exact
 
 
 @dataclass(frozen=True)
 class Reference:
     """Marks a field as the id of another entity of the same organization; becomes a composite foreign key."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class CodeReference:
+    """Marks a field as the code of another entity of the same organization, a currency for example.
+
+    The code must exist when the field is written, and its entity can't be deleted nor lose the code while it is used.
+    """
 
     kind: str
 
@@ -39,32 +49,66 @@ def _without_control_characters(value: str) -> str:
     return value
 
 
+def _identifier(value: str) -> str:
+    if value[:1].isdigit() or any(not (c.isalpha() or c in "_$0123456789") for c in value):
+        raise ValueError("must be an identifier, since formulas name it: letters, digits, _ and $, not beginning with a digit, such as api_calls")
+    return value
+
+
+def _not_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
 def _within_limit(value: Decimal) -> Decimal:
     if not value.is_finite() or abs(value) >= LIMIT:
         raise ValueError("must be a number with at most 26 digits before the point")
-    return value
+    return exact(value)
 
 
-def _utc(value: Any) -> Any:
-    """A date alone stands for its midnight, an instant without an offset for UTC, as the public clients send them."""
+def _string_or_number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (str, int, Decimal, float)):
+        raise ValueError("must be a string or a number")
+    return value if isinstance(value, str) else _within_limit(Decimal(str(value)))
+
+
+def _moment(value: Any) -> Any:
+    """A date alone stands for its midnight, as the public clients send it; numbers are not taken for Unix time."""
+    if isinstance(value, (int, float, Decimal)):
+        raise ValueError("must be a date and time such as 2025-01-31T00:00:00Z")
     if isinstance(value, str) and len(value) == 10:
         return f"{value}T00:00:00Z"
     return value
+
+
+def _utc(value: datetime) -> datetime:
+    """The instant in UTC; one without an offset is meant so."""
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie in the years 1 to 9999") from None
 
 
 Id = Annotated[str, StringConstraints(min_length=36, max_length=36)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Code = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(_without_control_characters)]
 #: A code that may stand in a formula: letters, _ and $, digits not first.
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[\p{L}_$][\p{L}_$0-9]*$")]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(_identifier)]
 Text = Annotated[str, StringConstraints(max_length=200)]
 Unit = Annotated[str, StringConstraints(min_length=1, max_length=50)]
-#: Any string beside a reserved one; empty means "not given" for the references that old clients send blank.
-Number = Annotated[Decimal, Field(allow_inf_nan=False), AfterValidator(_within_limit)]
+#: A 32-bit integer of the wire format.
+Integer = Annotated[int, BeforeValidator(_not_boolean), Field(ge=-(2**31), le=2**31 - 1)]
+#: A 64-bit integer of the wire format.
+LongInteger = Annotated[int, BeforeValidator(_not_boolean), Field(ge=-(2**63), le=2**63 - 1)]
+#: An exact number, kept at 12 fractional digits (DECISIONS 1).
+Number = Annotated[Decimal, BeforeValidator(_not_boolean), Field(allow_inf_nan=False), AfterValidator(_within_limit)]
 Amount = Annotated[Number, Field(ge=0)]
 PositiveNumber = Annotated[Number, Field(gt=0)]
-Instant = Annotated[datetime, BeforeValidator(_utc)]
-CustomFieldValues = Annotated[dict[str, str | Number], Field(max_length=100)]
+#: An instant, always in UTC.
+Instant = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_utc)]
+CustomFieldValue = Annotated[str | Decimal, BeforeValidator(_string_or_number)]
+CustomFieldValues = Annotated[dict[str, CustomFieldValue], Field(max_length=100)]
 
 
 class BillingFrequency(StrEnum):
@@ -91,9 +135,9 @@ class Entity(ValueObject):
     """
 
     id: Annotated[str, ReadOnly()] = ""
-    version: int | None = None
-    dt_created: Annotated[datetime | None, ReadOnly()] = None
-    dt_last_modified: Annotated[datetime | None, ReadOnly()] = None
+    version: LongInteger | None = None
+    dt_created: Annotated[Instant | None, ReadOnly()] = None
+    dt_last_modified: Annotated[Instant | None, ReadOnly()] = None
     created_by: Annotated[str | None, ReadOnly()] = None
     last_modified_by: Annotated[str | None, ReadOnly()] = None
 
@@ -116,9 +160,13 @@ class Neighbours(Protocol):
     def entities(self, kind: type[E], **equal: Any) -> list[E]:
         """All entities of the kind whose fields (snake_case) equal the given values."""
 
+    def count(self, kind: type[Entity], **equal: Any) -> int:
+        """How many :meth:`entities` there are."""
+
 
 #: Given the entity to be written, the neighbours and the stored entity it replaces (None on create): the entity to
-#: store, read-only fields filled in. Raises EntityInvalid when it contradicts another entity.
+#: store, read-only fields filled in. Raises EntityInvalid when it contradicts another entity. On delete the first
+#: argument is None and the third is what is about to go; references by id and code are looked after without it.
 Check = Callable[[Any, Neighbours, Any | None], Any]
 
 
@@ -132,13 +180,17 @@ class Filter:
     """One query parameter of a list: which field it compares with, and how.
 
     Attributes:
-        field: snake_case field of the entity.
+        field: snake_case field of the entity; ``meter_id.product_id`` compares a field of the entity referred to.
         match: ``in`` (comma-joined list), ``equal``, ``from`` (>=), ``until`` (<), ``active`` (the day lies in the
-            entity's half-open startDate..endDate) or ``flag`` (true includes, false excludes rows where it is set).
+            entity's half-open startDate..endDate), ``flag`` (true includes, false excludes rows where it is set) or
+            ``include_all`` (unless true, and unless an ``active`` day is given, only what is active now).
+        beside: The parameter needs one of these others: without any, ``include_all`` does nothing and every other
+            filter is refused.
     """
 
     field: str
-    match: Literal["in", "equal", "from", "until", "active", "flag"] = "in"
+    match: Literal["in", "equal", "from", "until", "active", "flag", "include_all"] = "in"
+    beside: tuple[str, ...] = ()
 
 
 IDS = {"ids": Filter("id")}
@@ -178,8 +230,8 @@ def overlaps(start: datetime | date, end: datetime | date | None, other_start: d
     return (other_end is None or start < other_end) and (end is None or other_start < end)  # type: ignore[operator]
 
 
-def first(problems: Iterable[tuple[bool, str, str]]) -> None:
-    """Raise EntityInvalid for the first (is_wrong, wire field, message) that is wrong."""
-    for is_wrong, wire_field, message in problems:
-        if is_wrong:
-            raise EntityInvalid.of(wire_field, message)
+def refuse(problems: Iterable[tuple[bool, str, str]]) -> None:
+    """Raise one EntityInvalid that lists every (is_wrong, wire field, message) that is wrong, if there is any."""
+    wrong = tuple(FieldProblem(wire_field, message) for is_wrong, wire_field, message in problems if is_wrong)
+    if wrong:
+        raise EntityInvalid("; ".join(p.message for p in wrong), wrong)

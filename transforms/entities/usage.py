@@ -149,6 +149,6 @@ class CompoundAggregation(EntityWithCustomFields):
 RESOURCES = (
     Resource(Product, "products", unique=(("code",),), filters=IDS, page_size_max=200),
     Resource(Meter, "meters", unique=(("code",),), filters=IDS | CODES | {"productId": Filter("product_id")}),
-    Resource(Aggregation, "aggregations", unique=(("code",),), filters=IDS | CODES),
+    Resource(Aggregation, "aggregations", unique=(("code",),), filters=IDS | CODES | {"productId": Filter("meter_id.product_id")}),
     Resource(CompoundAggregation, "compoundaggregations", unique=(("code",),), filters=IDS | CODES | {"productId": Filter("product_id")}),
 )

@@ -1,0 +1,254 @@
+"""Writing config entities: create, update, delete, each with its version and its row of history in one transaction.
+
+Every write takes the organization's configuration lock until the transaction ends. So the rules between entities see
+no half-done neighbour, and the history's ``changed_at`` orders changes exactly as they became visible.
+
+Put here what every kind shares. A rule of one kind is its declaration's check; reading is config_rows.py.
+"""
+
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Table, func, insert, select, text, update
+from sqlalchemy import delete as delete_from
+from sqlalchemy.exc import IntegrityError
+
+from pipelines.storage.config_lists import Page, children, listed
+from pipelines.storage.config_rows import StoredNeighbours, count, entities, entity, found, row_values
+from pipelines.storage.entity_tables import CODE_REFERRERS, ENTITY_VERSIONS, ORGANIZATIONS, REFERRERS, TABLES
+from transforms.entities.documents import document, invalid
+from transforms.entities.fields import fields
+from transforms.entities.registry import BY_KIND
+from transforms.entities.resource import Entity, Resource
+from transforms.errors import DuplicateKey, EntityInvalid, FieldProblem, NotFound, Refused, VersionConflict
+
+__all__ = [
+    "Page",
+    "StoredNeighbours",
+    "children",
+    "count",
+    "created",
+    "deleted",
+    "entities",
+    "entity",
+    "found",
+    "listed",
+    "locked",
+    "singleton",
+    "updated",
+]
+
+E = TypeVar("E", bound=Entity)
+
+
+def locked(connection: Connection, org_id: str, *, shared: bool = False) -> datetime:
+    """Take the organization's configuration lock until the transaction ends; the instant from which it is held.
+
+    Writers hold it alone; a snapshot shares it, so that it sees either all or nothing of a change.
+    """
+    function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    connection.execute(text(f"SELECT {function}(hashtextextended('configuration ' || :org_id, 0))"), {"org_id": org_id})
+    return connection.execute(text("SELECT clock_timestamp()")).scalar_one()  # type: ignore[no-any-return]
+
+
+def created(connection: Connection, org_id: str, new: E, actor: str) -> E:
+    """The entity as stored, with its new id and version 1.
+
+    Raises:
+        EntityInvalid: A reference that does not exist, or a rule between entities that it breaks.
+        DuplicateKey: A unique key that is taken.
+    """
+    now = locked(connection, org_id)
+    resource = BY_KIND[type(new).__name__]
+    audit = {"version": 1, "dt_created": now, "dt_last_modified": now, "created_by": actor, "last_modified_by": actor}
+    one = new.model_copy(update={"id": str(uuid.uuid4()), **audit})
+    one = _checked(connection, org_id, resource, one, None)
+    values: dict[str, Any] = {"org_id": org_id, **row_values(one)}
+    if resource.kind == "Account":
+        values["account_number"] = next_account_numbers(connection, org_id, 1)
+    try:
+        connection.execute(insert(TABLES[resource.kind]).values(values))
+    except IntegrityError as error:
+        raise _domain_error(resource, one, error) from None
+    _record(connection, org_id, one, "CREATED", now, actor)
+    return one
+
+
+def updated(connection: Connection, org_id: str, entity_id: str, new: E, actor: str) -> E:
+    """The entity as stored: a full replacement under the next version.
+
+    Raises:
+        NotFound: No such entity.
+        VersionConflict: ``new.version`` is not the stored version.
+        EntityInvalid, DuplicateKey: As for :func:`created`; also a code that others still use.
+    """
+    now = locked(connection, org_id)
+    kind = type(new)
+    resource = BY_KIND[kind.__name__]
+    previous = entity(connection, org_id, kind, entity_id)
+    _compare_versions(resource, new, previous)
+    audit = {
+        "version": (previous.version or 0) + 1,
+        "dt_created": previous.dt_created,
+        "created_by": previous.created_by,
+        "dt_last_modified": now,
+        "last_modified_by": actor,
+    }
+    one = new.model_copy(update={"id": entity_id, **audit})
+    one = _checked(connection, org_id, resource, one, previous)
+    old_code, new_code = getattr(previous, "code", None), getattr(one, "code", None)
+    if old_code != new_code:
+        users = list(_code_users(connection, org_id, resource, old_code))
+        if users:
+            raise EntityInvalid.of("code", f"code {old_code!r} can't be changed: {_listing(users)}")
+    table = TABLES[resource.kind]
+    values = {k: v for k, v in row_values(one).items() if k != "id"}
+    try:
+        connection.execute(update(table).where(table.c.org_id == org_id, table.c.id == entity_id).values(values))
+    except IntegrityError as error:
+        raise _domain_error(resource, one, error) from None
+    _record(connection, org_id, one, "UPDATED", now, actor)
+    return one
+
+
+def deleted(connection: Connection, org_id: str, kind: type[E], entity_id: str, actor: str) -> E:
+    """The entity as it was before its deletion.
+
+    Raises:
+        NotFound: No such entity.
+        Refused: Something still uses it; the message names what.
+    """
+    now = locked(connection, org_id)
+    resource = BY_KIND[kind.__name__]
+    one = entity(connection, org_id, kind, entity_id)
+    users = [*_id_users(connection, org_id, resource, entity_id), *_code_users(connection, org_id, resource, getattr(one, "code", None))]
+    if users:
+        raise Refused(f"{kind.__name__} {_label(one)} can't be deleted: {_listing(users)}")
+    resource.check(None, StoredNeighbours(connection, org_id), one)
+    _record(connection, org_id, one, "DELETED", now, actor)
+    table = TABLES[resource.kind]
+    try:
+        connection.execute(delete_from(table).where(table.c.org_id == org_id, table.c.id == entity_id))
+    except IntegrityError as error:
+        raise _domain_error(resource, one, error) from None
+    return one
+
+
+def singleton(connection: Connection, org_id: str, kind: type[E]) -> E:
+    """The organization's one document of a singleton kind."""
+    rows = entities(connection, org_id, kind)
+    if not rows:
+        raise NotFound(kind.__name__, "document")
+    return rows[0]
+
+
+def next_account_numbers(connection: Connection, org_id: str, number: int) -> int:
+    """The first of ``number`` account numbers, which nobody else will get (they are never used again)."""
+    query = (
+        update(ORGANIZATIONS)
+        .where(ORGANIZATIONS.c.id == org_id)
+        .values(next_account_number=ORGANIZATIONS.c.next_account_number + number)
+        .returning(ORGANIZATIONS.c.next_account_number)
+    )
+    return int(connection.execute(query).scalar_one()) - number
+
+
+def _compare_versions(resource: Resource, new: Entity, previous: Entity) -> None:
+    if new.version == previous.version:
+        return
+    # A client that never read the organization's documents, which exist from the start, sends no version.
+    if new.version is None and resource.singleton and previous.version == 1:
+        return
+    if new.version is None:
+        raise EntityInvalid.of("version", f"version is required to update a {resource.kind}; the stored version is {previous.version}")
+    raise VersionConflict(
+        f"{resource.kind} {_label(previous)} has version {previous.version}, not {new.version}: somebody changed it; read it again and repeat the change"
+    )
+
+
+def _checked(connection: Connection, org_id: str, resource: Resource, one: E, previous: E | None) -> E:
+    """The entity after its references and its own check, read-only fields filled in."""
+    problems = tuple(_broken_references(connection, org_id, one))
+    if problems:
+        raise invalid(resource.kind, problems)
+    checked: E = resource.check(one, StoredNeighbours(connection, org_id), previous)
+    return checked
+
+
+def _broken_references(connection: Connection, org_id: str, one: Entity) -> Iterator[FieldProblem]:
+    for f in fields(type(one)).values():
+        value = getattr(one, f.name)
+        if value is None or f.is_read_only:
+            continue
+        if f.reference is not None:
+            target = TABLES[f.reference]
+            if connection.execute(select(target.c.id).where(target.c.org_id == org_id, target.c.id == value)).first() is None:
+                yield FieldProblem(f.wire, f"there is no {f.reference} {value} in this organization")
+        elif f.code_reference is not None:
+            target = TABLES[f.code_reference]
+            known = list(connection.execute(select(target.c.code).where(target.c.org_id == org_id).order_by(target.c.code)).scalars())
+            if value not in known:
+                yield FieldProblem(
+                    f.wire, f"there is no {f.code_reference} with code {value!r} in this organization (there are {', '.join(known[:20])}); create it first"
+                )
+
+
+def _id_users(connection: Connection, org_id: str, resource: Resource, entity_id: str) -> Iterator[str]:
+    for kind, column in REFERRERS[resource.kind]:
+        yield from _users(connection, org_id, kind, column, entity_id)
+
+
+def _code_users(connection: Connection, org_id: str, resource: Resource, code: str | None) -> Iterator[str]:
+    if code is not None:
+        for kind, column in CODE_REFERRERS[resource.kind]:
+            yield from _users(connection, org_id, kind, column, code)
+
+
+def _users(connection: Connection, org_id: str, kind: str, column: str, value: str) -> Iterator[str]:
+    """``Plan basic (planTemplateId)``, at most three of a kind and the number of the others."""
+    table = TABLES[kind]
+    condition = (table.c.org_id == org_id, table.c[column] == value)
+    rows = connection.execute(select(table).where(*condition).order_by(table.c.sequence).limit(4)).mappings().all()
+    wire = fields(BY_KIND[kind].entity)[column].wire
+    for row in rows[:3]:
+        yield f"{kind} {row.get('code') or row['id']} ({wire})"
+    if len(rows) > 3:
+        total = connection.execute(select(func.count()).select_from(table).where(*condition)).scalar_one()
+        yield f"{total - 3} more of kind {kind}"
+
+
+def _listing(users: list[str]) -> str:
+    return f"it is used by {', '.join(users)}"
+
+
+def _label(one: Entity) -> str:
+    return getattr(one, "code", None) or one.id
+
+
+def _domain_error(resource: Resource, one: Entity, error: IntegrityError) -> Exception:
+    """What a constraint's violation means to the client; a race that the lock can't exclude ends here too."""
+    name = getattr(getattr(error.orig, "diag", None), "constraint_name", None) or ""
+    prefix = f"uq_{TABLES[resource.kind].name}_"
+    for key in resource.unique:
+        if name == prefix + "_".join(key):
+            wires = [fields(type(one))[k].wire for k in key]
+            values = ", ".join(f"{w} {getattr(one, k)!r}" for w, k in zip(wires, key, strict=True))
+            return DuplicateKey(f"another {resource.kind} of this organization has {values}")
+    if name.startswith("fk_"):
+        return Refused(f"{resource.kind} {_label(one)} refers to, or is used by, something that changed meanwhile; read it again")
+    return error
+
+
+def _record(connection: Connection, org_id: str, one: Entity, change: str, now: datetime, actor: str) -> None:
+    body = document(one)
+    if type(one).__name__ == "Account":
+        table: Table = TABLES["Account"]
+        body["accountNumber"] = connection.execute(select(table.c.account_number).where(table.c.org_id == org_id, table.c.id == one.id)).scalar_one()
+    version = (one.version or 0) + (1 if change == "DELETED" else 0)
+    connection.execute(
+        insert(ENTITY_VERSIONS).values(
+            org_id=org_id, kind=type(one).__name__, id=one.id, version=version, changed_at=now, changed_by=actor, change=change, body=body
+        )
+    )

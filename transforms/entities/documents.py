@@ -1,0 +1,84 @@
+"""Entities as JSON documents: a request body to an entity, an entity to its wire form.
+
+Put here what every entity shares on the way in and out. Cross-entity rules are the entities' own checks.
+"""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from transforms.entities.fields import by_wire_name
+from transforms.entities.resource import Entity
+from transforms.errors import EntityInvalid, FieldProblem
+
+E = TypeVar("E", bound=Entity)
+
+
+def wire_path(location: tuple[str | int, ...]) -> str:
+    """The location of a problem as clients write it: ``pricingBands[0].unitPrice``."""
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part != "[key]":
+            path += f".{part}" if path else part
+    return path
+
+
+def _unstorable(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[FieldProblem]:
+    """Strings that no database nor UTF-8 file can hold: with a NUL character or half a surrogate pair."""
+    if isinstance(value, str):
+        if "\x00" in value or any("\ud800" <= c <= "\udfff" for c in value):
+            yield FieldProblem(wire_path(location), "may not hold NUL characters or unpaired surrogates")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _unstorable(key, (*location, key))
+            yield from _unstorable(item, (*location, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unstorable(item, (*location, index))
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    if error["type"] == "missing":
+        return "is required"
+    reason = error.get("ctx", {}).get("error") if error["type"] == "value_error" else None
+    text = str(reason) if reason is not None else error["msg"].replace("Input should be", "must be").replace("String should", "must")
+    given = error["input"]
+    return f"{text}; it is {given!r}"[:400] if isinstance(given, (str, int, Decimal)) else str(text)
+
+
+def invalid(kind: str, problems: tuple[FieldProblem, ...]) -> EntityInvalid:
+    """The error for a body with these problems."""
+    return EntityInvalid(f"{kind} is not valid: " + "; ".join(f"{p.field}: {p.message}" for p in problems), problems)
+
+
+def validated(kind: type[E], body: Any) -> E:
+    """The entity that a request body describes; read-only and unknown fields are ignored (DECISIONS 36).
+
+    Args:
+        kind: The declaration.
+        body: The parsed JSON, numbers with a point as Decimal. A null stands for a field that was not given.
+
+    Raises:
+        EntityInvalid: With one problem per wrong field, all of them.
+    """
+    if not isinstance(body, dict):
+        raise EntityInvalid(f"the body must be a JSON object that describes one {kind.__name__}")
+    known = by_wire_name(kind)
+    writable = {wire: value for wire, value in body.items() if wire in known and not known[wire].is_read_only and value is not None}
+    unstorable = tuple(_unstorable(writable))
+    if unstorable:
+        raise invalid(kind.__name__, unstorable)
+    try:
+        return kind.model_validate(writable)
+    except ValidationError as error:
+        problems = tuple(FieldProblem(wire_path(e["loc"]), _message(e)) for e in error.errors(include_url=False))
+        raise invalid(kind.__name__, problems) from None
+
+
+def document(entity: Entity) -> dict[str, Any]:
+    """The entity's wire form: camelCase, nulls left out, Decimals, dates and instants as they are."""
+    return entity.model_dump(by_alias=True, exclude_none=True)

@@ -12,7 +12,8 @@ from typing import Any, cast
 import msgspec
 import polars as pl
 import psycopg
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Text, any_, bindparam, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from pipelines.storage.config_store import locked, next_account_numbers
 from pipelines.storage.entity_tables import TABLES
@@ -34,7 +35,7 @@ def accounts_created(connection: Connection, org_id: str, codes: Sequence[str], 
     """
     now = locked(connection, org_id)
     accounts = TABLES["Account"].c
-    query = select(accounts.code, accounts.id, accounts.account_number).where(accounts.org_id == org_id, accounts.code.in_(list(codes)))
+    query = select(accounts.code, accounts.id, accounts.account_number).where(accounts.org_id == org_id, accounts.code == any_(bindparam("codes", list(codes), ARRAY(Text))))
     known = {row.code: (row.id, row.account_number) for row in connection.execute(query)}
     missing = [code for code in codes if code not in known]
     first = next_account_numbers(connection, org_id, len(missing)) if missing else 0

@@ -213,7 +213,7 @@ def _users(connection: Connection, org_id: str, kind: str, column: str, value: s
     rows = connection.execute(select(table).where(*condition).order_by(table.c.sequence).limit(4)).mappings().all()
     wire = fields(BY_KIND[kind].entity)[column].wire
     for row in rows[:3]:
-        yield f"{kind} {row.get('code') or row['id']} ({wire})"
+        yield f"{kind} {row.get('code') or row.get('name') or row['id']} ({wire})"
     if len(rows) > 3:
         total = connection.execute(select(func.count()).select_from(table).where(*condition)).scalar_one()
         yield f"{total - 3} more of kind {kind}"

@@ -52,12 +52,12 @@ _ACCOUNT_PLAN_COLUMNS: Mapping[str, LiteralString] = {
 _ACCOUNT_HISTORY: LiteralString = """
     SELECT id, version, (body->>'accountNumber')::integer AS account_number, body->>'code' AS code, body->>'parentAccountId' AS parent_account_id,
            (body->>'billEpoch')::date AS bill_epoch, body->>'currency' AS currency, (body->>'daysBeforeBillDue')::integer AS days_before_bill_due,
-           body->>'purchaseOrderNumber' AS purchase_order_number, body->'customFields' AS custom_fields, id AS position
+           body->>'purchaseOrderNumber' AS purchase_order_number, body->'customFields' AS custom_fields
     FROM latest"""
 _ACCOUNT_PLAN_HISTORY: LiteralString = """
     SELECT id, version, body->>'accountId' AS account_id, body->>'planId' AS plan_id, body->>'planGroupId' AS plan_group_id,
            (body->>'startDate')::timestamptz AS start_date, (body->>'endDate')::timestamptz AS end_date, (body->>'billEpoch')::date AS bill_epoch,
-           body->>'contractId' AS contract_id, body->>'childBillingMode' AS child_billing_mode, body->'customFields' AS custom_fields, id AS position
+           body->>'contractId' AS contract_id, body->>'childBillingMode' AS child_billing_mode, body->'customFields' AS custom_fields
     FROM latest"""
 _LATEST: LiteralString = """
     WITH latest AS (

@@ -1,0 +1,80 @@
+"""The HTTP application: ``api.app:app``.
+
+Put here what the parts are put together from. A new router is one line in ``ROUTERS``; one that holds something open has a
+lifespan of its own (``APIRouter(lifespan=...)``), which finds the process's state in ``app.state.meterhouse``.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from importlib.util import find_spec
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import crud, errors, security
+from api.dependencies import State, state_of
+from api.encoding import json_response
+from api.middleware import CollapsedSlashes, LimitedBody
+from api.openapi import described
+from pipelines.storage import tables
+from pipelines.storage.database import connected, migrated
+from pipelines.storage.security import KeyVerifier, token_secret
+from pipelines.storage.settings import Settings, settings_of
+
+assert tables.METADATA.tables, "the tables are declared before anything reads them"
+
+#: Modules of api.routers, in the order of matching: literal paths before the ``{id}`` of others.
+ROUTERS = ("measurements", "usage", "bill_jobs", "bills", "organizations", "accounts")
+
+
+def started(settings: Settings) -> State:
+    """The state of an API process: connected, with the schema up to date."""
+    database = connected(settings)
+    migrated(database)
+    with database.transaction() as connection:
+        secret = token_secret(connection)
+    return State(settings=settings, database=database, token_secret=secret, keys=KeyVerifier())
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    state = await run_in_threadpool(started, app.state.settings or settings_of())
+    app.state.meterhouse = state
+    try:
+        yield
+    finally:
+        await run_in_threadpool(state.database.close)
+
+
+def healthz(request: Request) -> Response:
+    """200 when the database answers."""
+    with state_of(request).database.transaction() as connection:
+        connection.exec_driver_sql("SELECT 1")
+    return json_response({"status": "ok"})
+
+
+def created_app(settings: Settings | None = None) -> FastAPI:
+    """The application with all its routes.
+
+    Args:
+        settings: None to read them from the environment when the application starts.
+    """
+    app = FastAPI(title="Meterhouse", lifespan=_lifespan, redirect_slashes=False)
+    app.state.settings = settings
+    app.add_middleware(LimitedBody)
+    app.add_middleware(CollapsedSlashes)
+    errors.add_handlers(app)
+    app.add_api_route("/healthz", healthz, methods=["GET"], include_in_schema=False)
+    app.include_router(security.router)
+    for name in ROUTERS:
+        if find_spec(f"api.routers.{name}"):
+            app.include_router(import_module(f"api.routers.{name}").router)
+    app.include_router(crud.router_of())
+    app.openapi = lambda: described(app)  # type: ignore[method-assign]
+    return app
+
+
+app = created_app()

@@ -1,0 +1,87 @@
+"""The five routes of every config entity: the only CRUD code there is.
+
+Every row of the registry gets create, list, get, update and delete (a singleton: get and update). Put here what all
+entities share. What only one has is a router of its own, included before these so that its literal paths win.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.dependencies import Body, Caller, ProcessState
+from api.encoding import json_response
+from api.pagination import NextToken, PageSize, envelope
+from pipelines.storage import config_store
+from transforms.entities.documents import document, validated
+from transforms.entities.registry import RESOURCES
+from transforms.entities.resource import Entity, Resource
+
+PREFIX = "/organizations/{org_id}"
+
+
+def _collection_routes(router: APIRouter, kind: type[Entity], path: str) -> None:
+    def create(state: ProcessState, caller: Caller, body: Body) -> Response:
+        with state.database.transaction() as connection:
+            one = config_store.created(connection, caller.org_id, validated(kind, body), caller.id)
+        return json_response(document(one))
+
+    def listing(request: Request, state: ProcessState, caller: Caller, page_size: PageSize = None, next_token: NextToken = None) -> Response:
+        with state.database.transaction() as connection:
+            page = config_store.listed(connection, caller.org_id, kind, dict(request.query_params), size=page_size, token=next_token)
+        return json_response(envelope(map(document, page.data), page.next_token))
+
+    def get(state: ProcessState, caller: Caller, id: str) -> Response:
+        with state.database.transaction() as connection:
+            one = config_store.entity(connection, caller.org_id, kind, id)
+        return json_response(document(one))
+
+    def update(state: ProcessState, caller: Caller, id: str, body: Body) -> Response:
+        with state.database.transaction() as connection:
+            one = config_store.updated(connection, caller.org_id, id, validated(kind, body), caller.id)
+        return json_response(document(one))
+
+    def delete(state: ProcessState, caller: Caller, id: str) -> Response:
+        with state.database.transaction() as connection:
+            one = config_store.deleted(connection, caller.org_id, kind, id, caller.id)
+        return json_response(document(one))
+
+    routes: tuple[tuple[str, str, Any], ...] = (
+        ("POST", path, create),
+        ("GET", path, listing),
+        ("GET", f"{path}/{{id}}", get),
+        ("PUT", f"{path}/{{id}}", update),
+        ("DELETE", f"{path}/{{id}}", delete),
+    )
+    _added(router, kind, routes)
+
+
+def _singleton_routes(router: APIRouter, kind: type[Entity], path: str) -> None:
+    def get(state: ProcessState, caller: Caller) -> Response:
+        with state.database.transaction() as connection:
+            one = config_store.singleton(connection, caller.org_id, kind)
+        return json_response(document(one))
+
+    def update(state: ProcessState, caller: Caller, body: Body) -> Response:
+        with state.database.transaction() as connection:
+            stored = config_store.singleton(connection, caller.org_id, kind)
+            one = config_store.updated(connection, caller.org_id, stored.id, validated(kind, body), caller.id)
+        return json_response(document(one))
+
+    _added(router, kind, (("GET", path, get), ("PUT", path, update)))
+
+
+def _added(router: APIRouter, kind: type[Entity], routes: tuple[tuple[str, str, Any], ...]) -> None:
+    for method, path, endpoint in routes:
+        name = f"{endpoint.__name__} {kind.__name__}"
+        # Bodies and answers are described by openapi.py, from the declarations.
+        router.add_api_route(f"{PREFIX}/{path}", endpoint, methods=[method], name=name, include_in_schema=False)
+
+
+def router_of(resources: tuple[Resource, ...] = RESOURCES) -> APIRouter:
+    """The routes of all these resources."""
+    router = APIRouter()
+    for resource in resources:
+        routes = _singleton_routes if resource.singleton else _collection_routes
+        routes(router, resource.entity, resource.path)
+    return router

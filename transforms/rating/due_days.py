@@ -1,0 +1,99 @@
+"""Which days billing periods end on, and when scheduled bill runs are due.
+
+Put here what decides that a bill run should happen. Keep out the run itself (pipeline.py) and who asks for it. Source:
+billing.md 2.2, 2.9, DECISIONS 27.
+"""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from transforms.configuration import Configuration
+from transforms.entities.plans import Plan, PlanTemplate
+from transforms.entities.resource import BillingFrequency
+from transforms.periods import DAY, REGULAR, Schedule
+from transforms.rating import windows
+
+
+def due_last_days(configuration: Configuration, first: date, last: date, *, account_codes: tuple[str, ...] | None = None) -> list[date]:
+    """The days of [first, last] on which a billing period of at least one account plan ends.
+
+    Args:
+        configuration: The organization.
+        first: First day looked at, local.
+        last: Last day looked at, inclusive; keep it before today, a period that has not ended is not due.
+        account_codes: Only these accounts; None is all of them.
+
+    Returns:
+        Last days (inclusive) of billing periods, ascending: what a bill job takes as ``lastDateInBillingPeriod``.
+    """
+    days: set[date] = set()
+    for schedule, start, end in _schedules(configuration, account_codes):
+        # What is billed in advance stands on a bill at the very start, where that is a boundary.
+        earliest = schedule.boundary(_index_from(schedule, start))
+        latest = date.max if end is None else max(earliest, schedule.boundary(_index_from(schedule, end)))
+        reachable = (b for b in schedule.boundaries(first, last + DAY) if earliest <= b <= latest)
+        days.update(b - DAY for b in reachable if first <= b - DAY <= last)
+    return sorted(days)
+
+
+def scheduled_slot(at: datetime, *, interval_hours: Decimal, offset_hours: int, zone: str) -> tuple[date, int]:
+    """The slot of scheduled bill runs that the instant lies in; a run is due whenever the slot is another than at the tick before.
+
+    Args:
+        at: An instant.
+        interval_hours: ``scheduledBillInterval``, above 0.
+        offset_hours: ``scheduledBillOffset``: the hour of the day at which the one run of a 24 hour interval is due.
+        zone: Time zone of the organization.
+
+    Returns:
+        The local day and the number of the slot in it; slots start at local midnight, of a 24 hour interval at the offset.
+    """
+    local = at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    if interval_hours == 24:
+        local -= timedelta(hours=offset_hours)
+    minutes = local.hour * 60 + local.minute
+    return local.date(), int(minutes // (interval_hours * 60))
+
+
+def _index_from(schedule: Schedule, day: date) -> int:
+    """Index of the first boundary on or after the day, never before the epoch."""
+    return max(0, schedule.index(day - DAY) + 1)
+
+
+def _schedules(configuration: Configuration, account_codes: tuple[str, ...] | None) -> list[tuple[Schedule, date, date | None]]:
+    """Distinct schedules with the first whole day of the earliest and the first whole day after the latest account plan that follows them."""
+    organization = configuration.organization
+    epochs = {
+        BillingFrequency.DAILY: organization.day_epoch,
+        BillingFrequency.WEEKLY: organization.week_epoch,
+        BillingFrequency.MONTHLY: organization.month_epoch,
+        BillingFrequency.ANNUALLY: organization.year_epoch,
+    }
+    templates = configuration.entities(PlanTemplate)
+    cadences = [
+        (plan.id, template.bill_frequency.value, template.bill_frequency_interval or 1, epochs[template.bill_frequency])
+        for plan in configuration.entities(Plan).values()
+        if (template := templates[plan.plan_template_id]).bill_frequency in REGULAR
+    ]
+    cadence_schema = {"plan_id": pl.String, "frequency": pl.String, "interval": pl.Int64, "general_epoch": pl.Date}
+    accounts = configuration.accounts.lazy().select("account_id", "account_code", account_epoch="bill_epoch")
+    if account_codes is not None:
+        accounts = accounts.filter(pl.col("account_code").is_in(account_codes))
+    zone = configuration.time_zone
+    found = (
+        configuration.account_plans.lazy()
+        .join(accounts, on="account_id")
+        .join(pl.LazyFrame(cadences, schema=cadence_schema, orient="row"), on="plan_id")
+        .with_columns(
+            epoch=pl.coalesce("bill_epoch", "account_epoch", "general_epoch"),
+            start=windows.first_whole_day("start_date", zone),
+            end=windows.first_whole_day("end_date", zone),
+        )
+        .group_by("frequency", "interval", "epoch")
+        .agg(pl.col("start").min(), pl.when(pl.col("end").is_null().any()).then(None).otherwise(pl.col("end").max()).alias("end"))
+        .collect()
+    )
+    return [(Schedule(BillingFrequency(f), i, epoch), start, end) for f, i, epoch, start, end in found.iter_rows()]

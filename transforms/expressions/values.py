@@ -1,0 +1,53 @@
+"""What a compiled part of a formula is: an expression, and where its null comes from an error.
+
+The rule: null out of arithmetic, of a string joined or of a Math or DateTime function is an error; null out of a cast is
+one when the value cast was not null, or null by error itself. A name, the literal ``null``, a comparison, AND, OR, IN and
+Lookup.exists never are. ``?:`` and isnull are where the part they took is.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import polars as pl
+
+from transforms.datasets import INSTANT
+from transforms.expressions.nodes import Type
+from transforms.money import DECIMAL
+
+DTYPES = {
+    Type.NUMBER: DECIMAL,
+    Type.STRING: pl.String(),
+    Type.BOOLEAN: pl.Boolean(),
+    Type.INSTANT: INSTANT,
+    Type.NULL: pl.Null(),
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """A compiled part: its expression and, unless it can't fail, a boolean expression true where it is null by error."""
+
+    expr: pl.Expr
+    failed: pl.Expr | None = None
+
+
+def null_fails(expr: pl.Expr, values: tuple[Value, ...]) -> pl.Expr | None:
+    """Every null is an error."""
+    return expr.is_null()
+
+
+def never_fails(expr: pl.Expr, values: tuple[Value, ...]) -> pl.Expr | None:
+    """There is no null, or none that is an error."""
+    return None
+
+
+def cast_fails(expr: pl.Expr, values: tuple[Value, ...]) -> pl.Expr | None:
+    """Null out of a value that was not null, or that had failed."""
+    (value,) = values
+    became_null = value.expr.is_not_null() & expr.is_null()
+    return became_null if value.failed is None else became_null | value.failed
+
+
+def literal_number(value: Decimal | None) -> pl.Expr:
+    """A Decimal(38, 12) literal."""
+    return pl.lit(value, dtype=DECIMAL)

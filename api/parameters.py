@@ -1,0 +1,49 @@
+"""Query and path parameters as values, with messages that name the parameter and what would be right."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from transforms.errors import EntityInvalid
+
+
+def flag(name: str, value: str | None) -> bool | None:
+    """True or false as written in a query; None when it is not given.
+
+    Raises:
+        EntityInvalid: It is neither.
+    """
+    if value is None or value == "":
+        return None
+    if value.lower() not in ("true", "false"):
+        raise EntityInvalid.of(name, f"{name} is {value!r}; it must be true or false")
+    return value.lower() == "true"
+
+
+def one_of(name: str, value: str, possible: Sequence[str]) -> str:
+    """The value in the spelling of ``possible``, whatever its letter case.
+
+    Raises:
+        EntityInvalid: It is none of them.
+    """
+    if value.upper() not in possible:
+        raise EntityInvalid.of(name, f"{name} is {value!r}; it must be one of {', '.join(possible)}")
+    return value.upper()
+
+
+def day(name: str, value: str | None) -> date | None:
+    """The calendar day; None when it is not given. An instant stands for its day as written.
+
+    Raises:
+        EntityInvalid: It is no day.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        return date.fromisoformat(value.split("T")[0])
+    except ValueError:
+        raise EntityInvalid.of(name, f"{name} is {value!r}; it must be a date such as 2025-01-31") from None
+
+
+def values(value: str | None) -> list[str] | None:
+    """The items of a comma-joined list; None when it is not given."""
+    return None if value is None else [item.strip() for item in value.split(",") if item.strip()]

@@ -1,0 +1,67 @@
+"""Line items of bills in the lake: written by a calculation, read for bills.
+
+The table is append-only. A line belongs to a bill when its calculation is the one that the bill's header names, so lines
+of earlier calculations, and of attempts that died, are simply not looked at.
+
+Put here how lines are laid out and found. Keep out headers (bill_store.py) and how lines come about (transforms).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from pipelines.storage.lake import Lake
+from pipelines.storage.lake_files import AddFile
+from transforms.datasets import BILL_LINE_ITEMS
+
+
+def written(lake: Lake, org_id: str, calculation_id: str, lines: pl.DataFrame) -> list[AddFile]:
+    """Files of the calculation's lines, sorted by bill so that the bills of one page lie together; not visible yet.
+
+    Args:
+        lake: The lake.
+        org_id: The organization.
+        calculation_id: The calculation that the rows carry.
+        lines: Dataset BILL_LINE_ITEMS without calculation_id.
+    """
+    stamped = lines.with_columns(calculation_id=pl.lit(calculation_id)).select(*BILL_LINE_ITEMS.schema)
+    return lake.written(BILL_LINE_ITEMS, org_id, frame=stamped.sort("bill_date", "bill_id", "sequence_number"))
+
+
+def committed(lake: Lake, org_id: str, calculation_id: str, files: Sequence[AddFile]) -> None:
+    """Make the files part of the table, once."""
+    if files:
+        lake.commit(BILL_LINE_ITEMS, org_id, files=files, app_id=f"bills-{calculation_id}", app_version=1)
+
+
+def scanned(lake: Lake, org_id: str, headers: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
+    """The current lines of the headers: dataset BILL_LINE_ITEMS, unordered."""
+    bills = list(headers)
+    if not bills:
+        return pl.LazyFrame(schema=BILL_LINE_ITEMS.schema)
+    ids = sorted({b["id"] for b in bills})
+    calculations = sorted({b["calculation_id"] for b in bills})
+    keys = pl.LazyFrame({"bill_id": [b["id"] for b in bills], "calculation_id": [b["calculation_id"] for b in bills]})
+    return (
+        lake.scan(BILL_LINE_ITEMS, org_id)
+        .filter(
+            pl.col("bill_date").is_in(sorted({b["bill_date"] for b in bills})),
+            pl.col("calculation_id").is_between(pl.lit(calculations[0]), pl.lit(calculations[-1])),
+            pl.col("bill_id").is_between(pl.lit(ids[0]), pl.lit(ids[-1])),
+        )
+        .join(keys, on=["bill_id", "calculation_id"], how="semi")
+    )
+
+
+def lines_by_bill(lake: Lake, org_id: str, headers: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Bill id -> its line items in their order, as dictionaries of the dataset's columns."""
+    with_lines = [b for b in headers if b["line_count"]]
+    grouped: dict[str, list[dict[str, Any]]] = {b["id"]: [] for b in headers}
+    if with_lines:
+        for line in scanned(lake, org_id, with_lines).sort("bill_id", "sequence_number").collect().iter_rows(named=True):
+            grouped[line["bill_id"]].append(line)
+    for header in with_lines:
+        found = len(grouped[header["id"]])
+        assert found == header["line_count"], f"bill {header['id']} has {found} line items in the lake, its header says {header['line_count']}"
+    return grouped

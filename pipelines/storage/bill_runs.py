@@ -1,0 +1,207 @@
+"""A bill job from its claim to its end.
+
+Drain the landing (everything acknowledged before the job is in, DECISIONS 41), take the configuration, compute the bills
+shard by shard, put the line items in the lake, then write the headers and complete the job in one transaction
+(bill_writes.py). Killed at any point before that transaction, a job has changed nothing but files that nobody refers to,
+and is run again from the start.
+
+Put here the order of a job's work. Keep out the amounts (transforms) and the rows (bill_jobs.py, bill_writes.py).
+"""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+from time import monotonic
+from zoneinfo import ZoneInfo
+
+import polars as pl
+import sqlalchemy as sa
+
+from pipelines.storage import bill_jobs, bill_lines, provenance
+from pipelines.storage.bill_jobs import BillJob
+from pipelines.storage.bill_scopes import BillScope, Failure, created_scope, recalculated_scopes
+from pipelines.storage.bill_writes import Calculation, stored
+from pipelines.storage.database import Database
+from pipelines.storage.ingest import drained, meter_usage
+from pipelines.storage.lake import Lake
+from pipelines.storage.lake_files import AddFile
+from pipelines.storage.snapshots import configuration as snapshot
+from transforms.aggregations.usage import MeterUsage
+from transforms.billing.headers import no_headers, stored_headers
+from transforms.billing.job_requests import BillJobRequest
+from transforms.billing.shards import shards, usage_of
+from transforms.configuration import Configuration
+from transforms.rating.pipeline import billed
+from transforms.rating.run import BillRunResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSummary:
+    """What one finished bill job did, for logs and for Dagster.
+
+    Attributes:
+        last_dates: Last days of the billing periods of its bills, ascending.
+        seconds: Wall time from the claim to the commit.
+    """
+
+    org_id: str
+    job_id: str
+    type: str
+    calculation_id: str
+    bills: int
+    line_items: int
+    failures: int
+    last_dates: tuple[date, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """All that the bills of a job are computed from.
+
+    Attributes:
+        began_at: The database's clock before anything was looked at.
+        versions: Table -> version of everything in ``usage`` (see provenance.dataset_versions).
+    """
+
+    began_at: datetime
+    configuration: Configuration
+    usage: Mapping[str, MeterUsage]
+    versions: dict[str, int]
+
+    @property
+    def today(self) -> date:
+        """The day on which the job began, in the organization's time zone."""
+        return self.began_at.astimezone(ZoneInfo(self.configuration.time_zone)).date()
+
+
+def inputs(database: Database, lake: Lake, landing_root: Path, org_id: str) -> Inputs:
+    """The organization as it is now, with everything that has been acknowledged so far."""
+    with database.transaction() as connection:
+        began_at: datetime = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
+    drained(database, lake, landing_root)
+    with database.transaction() as connection:
+        configuration = snapshot(connection, org_id)
+    before = provenance.dataset_versions(lake, configuration)
+    while True:
+        usage = meter_usage(database, lake, configuration)
+        versions = provenance.dataset_versions(lake, configuration)
+        if versions == before:  # no batch came in between, so these are the versions that the frames will read
+            return Inputs(began_at=began_at, configuration=configuration, usage=usage, versions=versions)
+        before = versions
+
+
+def results(given: Inputs, scope: BillScope, *, shard_done: Callable[[int], None]) -> Iterator[BillRunResult]:
+    """What the scope yields, shard by shard; ``shard_done`` is told how many accounts are through after each."""
+    # Empty bills are computed in any case; whether they are kept depends on what is stored (bill_writes.py).
+    organization = given.configuration.organization.model_copy(update={"suppressed_empty_bills": False})
+    whole = replace(given.configuration, organization=organization)
+    for shard in shards(whole, account_ids=scope.run.account_ids):
+        yield scope.within(billed(shard, usage_of(shard, whole, given.usage), scope.run))
+        shard_done(shard.accounts.height)
+
+
+def ran(database: Database, lake: Lake, landing_root: Path, claim: BillJob) -> JobSummary:
+    """Run the claimed job to its end.
+
+    Raises:
+        JobLost: It was cancelled or claimed anew meanwhile; nothing was stored.
+        Unavailable: The database or the lake is away; the job stays claimed and can be run again.
+    """
+    started = monotonic()
+    given = inputs(database, lake, landing_root, claim.org_id)
+    scopes, failures = _scopes(database, claim, given)
+    progress = _Progress(database, claim, sum(_accounts(given.configuration, scope) for scope in scopes))
+    calculation_id = str(uuid.uuid4())
+    files: list[AddFile] = []
+    headers = [no_headers()]
+    line_count = 0
+    for scope in scopes:
+        bill_ids: set[str] = set()
+        failed: set[str] = set()
+        for result in results(given, scope, shard_done=progress.shard_done):
+            files += bill_lines.written(lake, claim.org_id, calculation_id, result.line_items)
+            headers.append(
+                stored_headers(result.bills, result.line_items, overrides=scope.overrides, timezone=scope.timezone(given.configuration)),
+            )
+            line_count += result.line_items.height
+            bill_ids |= set(result.bills["bill_id"])
+            failed |= set(result.failures["account_id"])
+            failures += _failures(result)
+        failures += scope.missing(bill_ids, failed)
+    bill_lines.committed(lake, claim.org_id, calculation_id, files)
+    bills = pl.concat(headers)
+    with database.transaction() as connection:
+        stored_ids = stored(
+            connection,
+            claim,
+            Calculation(
+                id=calculation_id,
+                began_at=given.began_at,
+                configuration=given.configuration,
+                software_version=provenance.software_version(),
+                dataset_versions=given.versions,
+                certificates=provenance.certificates(connection, claim.org_id, bills.select("start_date", "end_date").iter_rows()),
+            ),
+            bills,
+            failures,
+        )
+    return JobSummary(
+        org_id=claim.org_id,
+        job_id=claim.id,
+        type=claim.type,
+        calculation_id=calculation_id,
+        bills=len(stored_ids),
+        line_items=line_count,
+        failures=len(failures),
+        last_dates=tuple(sorted(set(bills["end_date"]))),
+        seconds=monotonic() - started,
+    )
+
+
+def ran_inline(database: Database, lake: Lake, landing_root: Path, org_id: str, request: BillJobRequest, *, created_by: str | None = None) -> JobSummary:
+    """Create a job and run it in this process; no worker claims it unless this process dies. The limit of unfinished jobs does not apply."""
+    session = bill_jobs.new_session()
+    with database.session_lock(bill_jobs.session_key(session)) as is_ours:
+        assert is_ours, f"the new session {session} is already taken"
+        with database.transaction() as connection:
+            claim = bill_jobs.created_claimed(connection, org_id, request, created_by=created_by, session=session)
+        return ran(database, lake, landing_root, claim)
+
+
+def _scopes(database: Database, claim: BillJob, given: Inputs) -> tuple[list[BillScope], list[Failure]]:
+    if isinstance(claim.request, BillJobRequest):
+        return [created_scope(claim.request, today=given.today)], []
+    with database.transaction() as connection:
+        return recalculated_scopes(connection, claim.org_id, claim.request.bill_ids, today=given.today)
+
+
+def _accounts(configuration: Configuration, scope: BillScope) -> int:
+    return configuration.accounts.height if scope.run.account_ids is None else len(scope.run.account_ids)
+
+
+def _failures(result: BillRunResult) -> list[Failure]:
+    return [
+        {"accountId": row["account_id"], "accountCode": row["account_code"], "reason": row["reason"]} for row in result.failures.iter_rows(named=True)
+    ]
+
+
+class _Progress:
+    """The job's ``total`` and ``pending`` while it runs: accounts to look at. A cancelled job is noticed here."""
+
+    def __init__(self, database: Database, claim: BillJob, total: int) -> None:
+        self._database = database
+        self._claim = claim
+        self._pending = total
+        self._advance(status="RUNNING", total=total, pending=total)
+
+    def shard_done(self, accounts: int) -> None:
+        self._pending = max(0, self._pending - accounts)
+        if self._pending:  # the last shard's progress is the job's end
+            self._advance(pending=self._pending)
+
+    def _advance(self, **values: object) -> None:
+        with self._database.transaction() as connection:
+            bill_jobs.advanced(connection, self._claim, **values)

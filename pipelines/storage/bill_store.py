@@ -1,0 +1,174 @@
+"""Bill headers: found, listed, approved, locked, deleted.
+
+Put here the decisions about bills that exist. Keep out how a calculation writes them (bill_writes.py) and their line items
+(bill_lines.py). Source: billing.md 3.2, 3.5, DECISIONS 32.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, RowMapping
+
+from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILLS
+from transforms.errors import NotFound, Refused
+
+#: A header with the provenance of its calculation (DECISIONS 33).
+_HEADERS = sa.select(
+    BILLS,
+    BILL_CALCULATIONS.c.configuration_hash,
+    BILL_CALCULATIONS.c.configuration_as_of,
+    BILL_CALCULATIONS.c.software_version,
+    BILL_CALCULATIONS.c.dataset_versions,
+    BILL_CALCULATIONS.c.certificates,
+).join_from(BILLS, BILL_CALCULATIONS, sa.and_(BILLS.c.org_id == BILL_CALCULATIONS.c.org_id, BILLS.c.calculation_id == BILL_CALCULATIONS.c.id))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BillFilter:
+    """Which bills; None does not restrict. Starts are inclusive, ends exclusive."""
+
+    ids: Sequence[str] | None = None
+    account_ids: Sequence[str] | None = None
+    bill_date: date | None = None
+    bill_date_start: date | None = None
+    bill_date_end: date | None = None
+    external_invoice_date_start: date | None = None
+    external_invoice_date_end: date | None = None
+    end_date: date | None = None
+    billing_frequency: str | None = None
+    bill_job_id: str | None = None
+    status: str | None = None
+    locked: bool | None = None
+
+    def conditions(self, org_id: str) -> list[ColumnElement[bool]]:
+        """The SQL conditions on ``bills``."""
+        c = BILLS.c
+        pairs: list[tuple[Any, ColumnElement[bool]]] = [
+            (self.ids, c.id.in_(self.ids or ())),
+            (self.account_ids, c.account_id.in_(self.account_ids or ())),
+            (self.bill_date, c.bill_date == self.bill_date),
+            (self.bill_date_start, c.bill_date >= self.bill_date_start),
+            (self.bill_date_end, c.bill_date < self.bill_date_end),
+            (self.external_invoice_date_start, c.external_invoice_date >= self.external_invoice_date_start),
+            (self.external_invoice_date_end, c.external_invoice_date < self.external_invoice_date_end),
+            (self.end_date, c.end_date == self.end_date),
+            (self.billing_frequency, c.billing_frequency == self.billing_frequency),
+            (self.bill_job_id, c.bill_job_id == self.bill_job_id),
+            (self.status, c.status == self.status),
+            (self.locked, c.locked == self.locked),
+        ]
+        return [c.org_id == org_id, *(condition for value, condition in pairs if value is not None)]
+
+
+def bill(connection: Connection, org_id: str, bill_id: str) -> RowMapping:
+    """The header of an id; raises NotFound."""
+    row = connection.execute(_HEADERS.where(BILLS.c.org_id == org_id, BILLS.c.id == bill_id)).mappings().one_or_none()
+    if row is None:
+        raise NotFound("Bill", bill_id)
+    return row
+
+
+def listed(
+    connection: Connection, org_id: str, bills: BillFilter, *, before: int | None, limit: int
+) -> Sequence[RowMapping]:
+    """At most ``limit`` headers, newest first, with a sequence number below ``before``."""
+    query = _HEADERS.where(*bills.conditions(org_id))
+    if before is not None:
+        query = query.where(BILLS.c.sequence < before)
+    return connection.execute(query.order_by(BILLS.c.sequence.desc()).limit(limit)).mappings().all()
+
+
+def latest(connection: Connection, org_id: str, account_id: str) -> RowMapping:
+    """The account's bill with the latest bill date (of several, the newest); raises NotFound when it has none."""
+    query = _HEADERS.where(BILLS.c.org_id == org_id, BILLS.c.account_id == account_id)
+    row = connection.execute(query.order_by(BILLS.c.bill_date.desc(), BILLS.c.sequence.desc()).limit(1)).mappings().one_or_none()
+    if row is None:
+        raise NotFound("A bill of account", account_id)
+    return row
+
+
+def _locked_rows(connection: Connection, org_id: str, ids: Sequence[str]) -> dict[str, RowMapping]:
+    query = sa.select(BILLS).where(BILLS.c.org_id == org_id, BILLS.c.id.in_(ids)).order_by(BILLS.c.id).with_for_update()
+    return {row["id"]: row for row in connection.execute(query).mappings()}
+
+
+def _locked_row(connection: Connection, org_id: str, bill_id: str) -> RowMapping:
+    rows = _locked_rows(connection, org_id, [bill_id])
+    if not rows:
+        raise NotFound("Bill", bill_id)
+    return rows[bill_id]
+
+
+def _changed(connection: Connection, org_id: str, ids: Sequence[str], actor: str, **values: Any) -> None:
+    touched = {"version": BILLS.c.version + 1, "dt_last_modified": sa.func.clock_timestamp(), "last_modified_by": actor}
+    connection.execute(sa.update(BILLS).where(BILLS.c.org_id == org_id, BILLS.c.id.in_(ids)).values(**touched, **values))
+
+
+def approved(connection: Connection, org_id: str, ids: Sequence[str], *, actor: str) -> int:
+    """Approve the bills that are not approved yet; the number of those.
+
+    Raises:
+        NotFound: A bill that the organization does not have; nothing is changed then.
+    """
+    rows = _locked_rows(connection, org_id, ids)
+    for missing in (i for i in ids if i not in rows):
+        raise NotFound("Bill", missing)
+    pending = [i for i, row in rows.items() if row["status"] == "PENDING"]
+    _changed(connection, org_id, pending, actor, status="APPROVED", approved_by=actor, dt_approved=sa.func.clock_timestamp())
+    return len(pending)
+
+
+def approved_where(connection: Connection, org_id: str, bills: BillFilter, *, actor: str) -> int:
+    """Approve all pending bills of the filter; their number."""
+    ids = connection.scalars(sa.select(BILLS.c.id).where(*bills.conditions(org_id), BILLS.c.status == "PENDING")).all()
+    return approved(connection, org_id, ids, actor=actor)
+
+
+def with_status(connection: Connection, org_id: str, bill_id: str, status: str, *, actor: str) -> RowMapping:
+    """The bill with the status APPROVED or PENDING.
+
+    Raises:
+        NotFound: No such bill.
+        Refused: It is locked and the status is another.
+    """
+    row = _locked_row(connection, org_id, bill_id)
+    if row["status"] != status:
+        if row["locked"]:
+            raise Refused(f"bill {bill_id} is locked; its status stays {row['status']}")
+        if status == "APPROVED":
+            _changed(connection, org_id, [bill_id], actor, status=status, approved_by=actor, dt_approved=sa.func.clock_timestamp())
+        else:
+            _changed(connection, org_id, [bill_id], actor, status=status, approved_by=None, dt_approved=None)
+    return bill(connection, org_id, bill_id)
+
+
+def locked(connection: Connection, org_id: str, bill_id: str, *, actor: str) -> RowMapping:
+    """The bill, locked for good; locking twice changes nothing.
+
+    Raises:
+        NotFound: No such bill.
+        Refused: It is PENDING.
+    """
+    row = _locked_row(connection, org_id, bill_id)
+    if row["status"] != "APPROVED":
+        raise Refused(f"bill {bill_id} is {row['status']}; approve it first, only an APPROVED bill can be locked")
+    if not row["locked"]:
+        _changed(connection, org_id, [bill_id], actor, locked=True, locked_by=actor, dt_locked=sa.func.clock_timestamp())
+    return bill(connection, org_id, bill_id)
+
+
+def deleted(connection: Connection, org_id: str, bill_id: str) -> RowMapping:
+    """The bill as it was; its line items stay in the lake, where nothing refers to them any more.
+
+    Raises:
+        NotFound: No such bill.
+        Refused: It is locked.
+    """
+    if _locked_row(connection, org_id, bill_id)["locked"]:
+        raise Refused(f"bill {bill_id} is locked and can't be deleted")
+    last = bill(connection, org_id, bill_id)
+    connection.execute(sa.delete(BILLS).where(BILLS.c.org_id == org_id, BILLS.c.id == bill_id))
+    return last

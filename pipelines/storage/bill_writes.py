@@ -1,0 +1,200 @@
+"""Bills as a calculation stores them: all headers of a job and its end in one transaction.
+
+The line items are in the lake before; the transaction here is the moment at which bills change, so a reader sees a bill
+either as it was or as it is, never half of it. Locked bills are never touched, an APPROVED bill goes back to PENDING
+(DECISIONS 32), and of two calculations of one bill the one that *began* later stands, whichever ends last: it knows all that
+the other knew (DECISIONS 41).
+
+Put here how headers are written. Keep out what they say (transforms) and what clients do with them (bill_store.py).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy import Connection
+
+from pipelines.storage import bill_jobs
+from pipelines.storage.bill_jobs import BillJob
+from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILL_SEQUENCES, BILLS
+from transforms.configuration import Configuration
+
+#: Upper half of the advisory locks that let one job of an organization at a time write headers.
+_WRITES = 0x6D68_1003
+
+#: Columns of a bill that its calculation decides, other than its key.
+_CALCULATED = (
+    "account_code",
+    "start_date",
+    "end_date",
+    "start_at",
+    "end_at",
+    "due_date",
+    "external_invoice_date",
+    "timezone",
+    "currency",
+    "currency_conversions",
+    "bill_total",
+    "line_count",
+    "purchase_order_number",
+    "overrides",
+)
+_KEY = ("id", "account_id", "billing_frequency", "bill_frequency_interval", "bill_date")
+_COPIED = (*_KEY, *_CALCULATED)
+_JOB_COLUMNS = ("calculation_id", "bill_job_id", "last_calculated_at")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calculation:
+    """One attempt of a bill job and what it computed from (DECISIONS 33); see ``bill_calculations``.
+
+    Attributes:
+        began_at: The database's clock before the job looked at anything.
+    """
+
+    id: str
+    began_at: datetime
+    configuration: Configuration
+    software_version: str
+    dataset_versions: dict[str, int]
+    certificates: list[dict[str, Any]]
+
+
+def stored(connection: Connection, claim: BillJob, calculation: Calculation, bills: pl.DataFrame, failures: list[dict[str, str | None]]) -> list[str]:
+    """Write the headers and complete the job; the ids of the job's bills.
+
+    Args:
+        connection: An open transaction; nothing is visible before it commits.
+        claim: The job as claimed.
+        calculation: What the bills were computed from.
+        bills: One row per bill with the columns ``_COPIED``; JSON columns as text.
+        failures: See ``BillJob.failures``.
+
+    Raises:
+        JobLost: The claim no longer stands; the transaction must be rolled back.
+    """
+    lock = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(claim.org_id, _WRITES)))
+    connection.execute(lock)
+    connection.execute(
+        sa.insert(BILL_CALCULATIONS).values(
+            org_id=claim.org_id,
+            id=calculation.id,
+            bill_job_id=claim.id,
+            calculated_at=calculation.began_at,
+            configuration_as_of=calculation.configuration.as_of,
+            configuration_hash=calculation.configuration.hash,
+            software_version=calculation.software_version,
+            dataset_versions=calculation.dataset_versions,
+            certificates=calculation.certificates,
+        )
+    )
+    _copied(connection, bills)
+    if calculation.configuration.organization.suppressed_empty_bills:
+        # A bill that exists and has become empty stays, with nothing on it: its old lines must not stand (billing.md 2.9).
+        connection.execute(
+            sa.text("DELETE FROM computed_bills c WHERE line_count = 0 AND NOT EXISTS (SELECT FROM bills b WHERE b.org_id = :org_id AND b.id = c.id)"),
+            {"org_id": claim.org_id},
+        )
+    kept = connection.execute(
+        sa.text("SELECT c.id, c.account_id, c.account_code FROM computed_bills c JOIN bills b ON b.org_id = :org_id AND b.id = c.id WHERE b.locked ORDER BY c.id"),
+        {"org_id": claim.org_id},
+    ).all()
+    connection.execute(_WRITE, _parameters(connection, claim, calculation))
+    ids = connection.scalars(
+        sa.text("SELECT c.id FROM computed_bills c JOIN bills b ON b.org_id = :org_id AND b.id = c.id WHERE NOT b.locked ORDER BY c.id"),
+        {"org_id": claim.org_id},
+    ).all()
+    unchanged = [_locked_failure(row) for row in kept]
+    bill_jobs.advanced(
+        connection,
+        claim,
+        status="COMPLETE",
+        bill_ids=list(ids),
+        failures=failures + unchanged,
+        total=len(ids) + len(failures) + len(unchanged),
+        pending=0,
+        dt_completed=sa.func.clock_timestamp(),
+    )
+    return list(ids)
+
+
+def _locked_failure(row: Any) -> dict[str, str | None]:
+    return {"accountId": row.account_id, "accountCode": row.account_code, "billId": row.id, "reason": f"bill {row.id} is locked and was not calculated again"}
+
+
+def _copied(connection: Connection, bills: pl.DataFrame) -> None:
+    """The frame as the temporary table ``computed_bills`` of this transaction."""
+    columns = ", ".join(_COPIED)
+    connection.exec_driver_sql(f"CREATE TEMP TABLE computed_bills ON COMMIT DROP AS SELECT {columns} FROM bills WITH NO DATA")
+    statement = sql.SQL("COPY computed_bills ({}) FROM STDIN (FORMAT csv)").format(sql.SQL(", ").join(map(sql.Identifier, _COPIED)))
+    text = bills.select(*_COPIED).write_csv(include_header=False, quote_style="non_numeric", datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
+    driver = connection.connection.driver_connection
+    assert driver is not None, "a connection in a transaction is open"
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(text)
+
+
+def _parameters(connection: Connection, claim: BillJob, calculation: Calculation) -> dict[str, Any]:
+    organization = calculation.configuration.organization
+    first = None
+    if organization.bill_prefix:
+        first = _first_number(connection, claim.org_id, organization.sequence_start_number or 0)
+    return {
+        "org_id": claim.org_id,
+        "calculation_id": calculation.id,
+        "bill_job_id": claim.id,
+        "last_calculated_at": calculation.began_at,
+        "actor": claim.created_by,
+        "prefix": organization.bill_prefix,
+        "first_number": first,
+    }
+
+
+def _first_number(connection: Connection, org_id: str, start: int) -> int:
+    """The sequential invoice number of the first new bill; the sequence is moved behind the last (billing.md 2.9)."""
+    new = connection.scalar(
+        sa.text("SELECT count(*) FROM computed_bills c WHERE NOT EXISTS (SELECT FROM bills b WHERE b.org_id = :org_id AND b.id = c.id)"), {"org_id": org_id}
+    )
+    query = sa.select(BILL_SEQUENCES.c.start_number, BILL_SEQUENCES.c.last_number).where(BILL_SEQUENCES.c.org_id == org_id).with_for_update()
+    row = connection.execute(query).one_or_none()
+    last = row.last_number if row is not None and row.start_number == start else start
+    values = {"start_number": start, "last_number": last + (new or 0)}
+    if row is None:
+        connection.execute(sa.insert(BILL_SEQUENCES).values(org_id=org_id, **values))
+    else:
+        connection.execute(sa.update(BILL_SEQUENCES).where(BILL_SEQUENCES.c.org_id == org_id).values(values))
+    return int(last + 1)
+
+
+def _write_statement() -> sa.TextClause:
+    columns = ", ".join(_COPIED)
+    qualified = ", ".join(f"c.{name}" for name in _COPIED)
+    job = ", ".join(_JOB_COLUMNS)
+    changed = ", ".join(f"{name} = excluded.{name}" for name in (*_CALCULATED, *_JOB_COLUMNS))
+    assert set(_COPIED) <= set(BILLS.c.keys())
+    # New bills are numbered in the order of their account codes and inserted by id, which is also the order of their lines.
+    return sa.text(
+        f"""
+        INSERT INTO bills AS b (org_id, {columns}, {job}, sequential_invoice_number, dt_created, dt_last_modified, created_by, last_modified_by)
+        SELECT :org_id, {qualified}, :calculation_id, :bill_job_id, CAST(:last_calculated_at AS timestamptz),
+               CAST(:prefix AS text) || (CAST(:first_number AS bigint) + n.position),
+               now(), now(), CAST(:actor AS text), CAST(:actor AS text)
+        FROM computed_bills c
+        LEFT JOIN (
+            SELECT x.id, row_number() OVER (ORDER BY x.bill_date, x.account_code, x.id) - 1 AS position FROM computed_bills x
+            WHERE NOT EXISTS (SELECT FROM bills e WHERE e.org_id = :org_id AND e.id = x.id)
+        ) n ON n.id = c.id
+        ORDER BY c.id
+        ON CONFLICT (org_id, id) DO UPDATE SET {changed},
+            status = 'PENDING', approved_by = NULL, dt_approved = NULL,
+            statement_stale = b.json_statement_generated OR b.csv_statement_generated,
+            version = b.version + 1, dt_last_modified = clock_timestamp(), last_modified_by = excluded.last_modified_by
+        WHERE NOT b.locked AND b.last_calculated_at <= excluded.last_calculated_at
+        """
+    )
+
+
+_WRITE = _write_statement()

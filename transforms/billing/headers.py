@@ -1,0 +1,55 @@
+"""Bill headers as they are stored: a computed bill with what its job and its lines add to it.
+
+Put here columns that follow from a bill, its lines and its job. Keep out the state that people give a bill (approved,
+locked). Source: billing.md 4.5.
+"""
+
+import json
+
+import polars as pl
+
+from transforms.billing.job_requests import BillJobOverrides, document
+from transforms.datasets import BILL_LINE_ITEMS, BILLS
+
+
+def stored_headers(bills: pl.DataFrame, line_items: pl.DataFrame, *, overrides: BillJobOverrides, timezone: str) -> pl.DataFrame:
+    """Dataset BILLS, ``bill_id`` called ``id``, with ``timezone`` and, as JSON text, ``overrides`` and ``currency_conversions``.
+
+    Args:
+        bills: Dataset BILLS.
+        line_items: Their lines, dataset BILL_LINE_ITEMS with or without calculation_id.
+        overrides: The job's departures from the organization's settings.
+        timezone: The time zone of the bills' periods.
+    """
+    return (
+        bills.rename({"bill_id": "id"})
+        .join(_conversions(bills, line_items), on="id", how="left", maintain_order="left")
+        .with_columns(
+            currency_conversions=pl.col("currency_conversions").fill_null("[]"),
+            overrides=pl.lit(json.dumps(document(overrides), sort_keys=True)),
+            timezone=pl.lit(timezone),
+        )
+    )
+
+
+def no_headers() -> pl.DataFrame:
+    """The headers of no bills."""
+    nothing = pl.DataFrame(schema=BILL_LINE_ITEMS.schema)
+    return stored_headers(pl.DataFrame(schema=BILLS.schema), nothing, overrides=BillJobOverrides(), timezone="UTC")
+
+
+def _conversions(bills: pl.DataFrame, line_items: pl.DataFrame) -> pl.DataFrame:
+    """Bill id -> the rates that its lines were converted with, as a JSON array in a fixed order."""
+    rates = (
+        line_items.select("bill_id", pl.col("currency").alias("from"), multiplier=pl.col("conversion_rate").cast(pl.String))
+        .join(bills.select("bill_id", to="currency"), on="bill_id")
+        .filter(pl.col("from") != pl.col("to"))
+        .unique(["bill_id", "from", "multiplier"])
+        .sort("bill_id", "from", "multiplier")
+    )
+    rate = pl.struct("from", "to", "multiplier").struct.json_encode()
+    return (
+        rates.group_by("bill_id", maintain_order=True)
+        .agg(currency_conversions=pl.format("[{}]", rate.str.join(",")))
+        .select(id="bill_id", currency_conversions=pl.col("currency_conversions").cast(pl.String))
+    )

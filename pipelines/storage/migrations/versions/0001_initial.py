@@ -21,6 +21,12 @@ def upgrade() -> None:
     sa.CheckConstraint('id = 1', name=op.f('ck_installation_only_one')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_installation'))
     )
+    op.create_table('landing_positions',
+    sa.Column('writer', sa.Text(), nullable=False),
+    sa.Column('segment', sa.BigInteger(), nullable=False),
+    sa.Column('position', sa.BigInteger(), nullable=False, comment='Byte offset within the segment.'),
+    sa.PrimaryKeyConstraint('writer', name=op.f('pk_landing_positions'))
+    )
     op.create_table('organizations',
     sa.Column('id', sa.Text(), nullable=False),
     sa.Column('name', sa.Text(), nullable=False),
@@ -64,6 +70,15 @@ def upgrade() -> None:
     op.create_index('ix_accounts_currency', 'accounts', ['org_id', 'currency'], unique=False)
     op.create_index('ix_accounts_parent_account_id', 'accounts', ['org_id', 'parent_account_id'], unique=False)
     op.create_index('ix_accounts_sequence', 'accounts', ['org_id', 'sequence'], unique=True)
+    op.create_table('aggregate_states',
+    sa.Column('org_id', sa.Text(), nullable=False),
+    sa.Column('meter_id', sa.Text(), nullable=False),
+    sa.Column('spec_key', sa.Text(), nullable=False),
+    sa.Column('fields', postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment='Field code -> category, as the states know them; others mean a rebuild.'),
+    sa.Column('is_complete', sa.Boolean(), nullable=False, comment='True once the states cover all measurements; every later batch adds to them.'),
+    sa.ForeignKeyConstraint(['org_id'], ['organizations.id'], name=op.f('fk_aggregate_states_org_id_organizations')),
+    sa.PrimaryKeyConstraint('org_id', 'meter_id', 'spec_key', name=op.f('pk_aggregate_states'))
+    )
     op.create_table('bill_jobs',
     sa.Column('org_id', sa.Text(), nullable=False),
     sa.Column('id', sa.Text(), nullable=False),
@@ -152,6 +167,47 @@ def upgrade() -> None:
     sa.CheckConstraint("change IN ('CREATED', 'UPDATED', 'DELETED')", name=op.f('ck_entity_versions_change')),
     sa.ForeignKeyConstraint(['org_id'], ['organizations.id'], name=op.f('fk_entity_versions_org_id_organizations')),
     sa.PrimaryKeyConstraint('org_id', 'kind', 'id', 'version', name=op.f('pk_entity_versions'))
+    )
+    op.create_table('ingest_batches',
+    sa.Column('batch_id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
+    sa.Column('org_id', sa.Text(), nullable=False),
+    sa.Column('status', sa.Text(), nullable=False, comment='PLANNED until every table of the manifest is committed, then APPLIED.'),
+    sa.Column('kind', sa.Text(), nullable=False, comment='LANDED: new usage. REBUILT: states or days computed again from the detail.'),
+    sa.Column('manifest', postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment='Tables with the files that the batch adds; emptied when APPLIED.'),
+    sa.Column('landed', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('accepted', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('duplicates', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('rejected', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('received_from', sa.DateTime(timezone=True), nullable=True, comment='Earliest receipt.'),
+    sa.Column('received_until', sa.DateTime(timezone=True), nullable=True, comment='Latest receipt.'),
+    sa.Column('planned_at', sa.DateTime(timezone=True), server_default=sa.text('clock_timestamp()'), nullable=False),
+    sa.Column('applied_at', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint("kind IN ('LANDED', 'REBUILT')", name=op.f('ck_ingest_batches_kind')),
+    sa.CheckConstraint("status IN ('PLANNED', 'APPLIED')", name=op.f('ck_ingest_batches_status')),
+    sa.CheckConstraint('landed = accepted + duplicates + rejected', name=op.f('ck_ingest_batches_balance')),
+    sa.ForeignKeyConstraint(['org_id'], ['organizations.id'], name=op.f('fk_ingest_batches_org_id_organizations')),
+    sa.PrimaryKeyConstraint('batch_id', name=op.f('pk_ingest_batches'))
+    )
+    op.create_index('ix_ingest_batches_org_id_batch_id', 'ingest_batches', ['org_id', 'batch_id'], unique=False)
+    op.create_index('ix_ingest_batches_planned', 'ingest_batches', ['batch_id'], unique=False, postgresql_where="status = 'PLANNED'")
+    op.create_table('ingest_calendars',
+    sa.Column('org_id', sa.Text(), nullable=False),
+    sa.Column('time_zone', sa.Text(), nullable=False, comment='tz database name.'),
+    sa.ForeignKeyConstraint(['org_id'], ['organizations.id'], name=op.f('fk_ingest_calendars_org_id_organizations')),
+    sa.PrimaryKeyConstraint('org_id', name=op.f('pk_ingest_calendars'))
+    )
+    op.create_table('measurement_counts',
+    sa.Column('org_id', sa.Text(), nullable=False),
+    sa.Column('date', sa.Date(), nullable=False),
+    sa.Column('landed', sa.BigInteger(), nullable=False),
+    sa.Column('accepted', sa.BigInteger(), nullable=False),
+    sa.Column('duplicates', sa.BigInteger(), nullable=False),
+    sa.Column('rejected', sa.BigInteger(), nullable=False),
+    sa.Column('dropped_fields', sa.BigInteger(), nullable=False, comment='Values of fields that the meter does not define.'),
+    sa.Column('calculation_errors', sa.BigInteger(), nullable=False, comment='Derived fields that could not be computed.'),
+    sa.CheckConstraint('landed = accepted + duplicates + rejected', name=op.f('ck_measurement_counts_balance')),
+    sa.ForeignKeyConstraint(['org_id'], ['organizations.id'], name=op.f('fk_measurement_counts_org_id_organizations')),
+    sa.PrimaryKeyConstraint('org_id', 'date', name=op.f('pk_measurement_counts'))
     )
     op.create_table('organization_configs',
     sa.Column('org_id', sa.Text(), nullable=False),
@@ -290,6 +346,21 @@ def upgrade() -> None:
     op.create_index('ix_compound_aggregations_accounting_product_id', 'compound_aggregations', ['org_id', 'accounting_product_id'], unique=False)
     op.create_index('ix_compound_aggregations_product_id', 'compound_aggregations', ['org_id', 'product_id'], unique=False)
     op.create_index('ix_compound_aggregations_sequence', 'compound_aggregations', ['org_id', 'sequence'], unique=True)
+    op.create_table('ingest_failures',
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
+    sa.Column('org_id', sa.Text(), nullable=False),
+    sa.Column('batch_id', sa.BigInteger(), nullable=False),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('meter_code', sa.Text(), nullable=False),
+    sa.Column('field_code', sa.Text(), nullable=True, comment='The derived field, for CalculationError.'),
+    sa.Column('measurements', sa.BigInteger(), nullable=False),
+    sa.Column('sample', postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment='Up to ten of them: uid, account, message.'),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clock_timestamp()'), nullable=False),
+    sa.ForeignKeyConstraint(['batch_id'], ['ingest_batches.batch_id'], name=op.f('fk_ingest_failures_batch_id_ingest_batches')),
+    sa.ForeignKeyConstraint(['org_id'], ['organizations.id'], name=op.f('fk_ingest_failures_org_id_organizations')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_ingest_failures'))
+    )
+    op.create_index('ix_ingest_failures_org_id_id', 'ingest_failures', ['org_id', 'id'], unique=False)
     op.create_table('meters',
     sa.Column('org_id', sa.Text(), nullable=False),
     sa.Column('id', sa.Text(), nullable=False),
@@ -554,6 +625,7 @@ def downgrade() -> None:
     op.drop_table('aggregations')
     op.drop_table('plan_templates')
     op.drop_table('meters')
+    op.drop_table('ingest_failures')
     op.drop_table('compound_aggregations')
     op.drop_table('bill_calculations')
     op.drop_table('access_keys')
@@ -561,11 +633,16 @@ def downgrade() -> None:
     op.drop_table('service_users')
     op.drop_table('products')
     op.drop_table('organization_configs')
+    op.drop_table('measurement_counts')
+    op.drop_table('ingest_calendars')
+    op.drop_table('ingest_batches')
     op.drop_table('entity_versions')
     op.drop_table('custom_fields')
     op.drop_table('currencies')
     op.drop_table('bill_sequences')
     op.drop_table('bill_jobs')
+    op.drop_table('aggregate_states')
     op.drop_table('accounts')
     op.drop_table('organizations')
+    op.drop_table('landing_positions')
     op.drop_table('installation')

@@ -16,10 +16,10 @@ import polars as pl
 
 from transforms.money import DECIMAL, EXACT, LIMIT
 
-#: The largest Decimal(38, 12).
+#: The largest Decimal(38, 12). Python's own operators on Decimals, the sign and abs() included, keep 28 digits only.
 LARGEST = EXACT.subtract(LIMIT, Decimal("1e-12"))
 _UNIT = 10**12
-#: Half of the largest unscaled value's digits, to split it in two words.
+#: Splits an unscaled value of up to 38 digits in two words.
 _WORD = 10**13
 
 
@@ -49,7 +49,7 @@ def peak(column: pl.Series) -> Decimal:
     low, high = column.min(), column.max()
     if not isinstance(low, Decimal) or not isinstance(high, Decimal):
         return Decimal(0)
-    return max(abs(low), abs(high))
+    return max(low.copy_abs(), high.copy_abs())
 
 
 def repeated(value: Decimal | None, column: pl.Series) -> pl.Series:
@@ -67,22 +67,22 @@ def _int128(value: int) -> pl.Series:
 
 
 def sums(left: pl.Series, right: pl.Series) -> pl.Series:
-    """left + right; null where it does not fit."""
-    if peak(left) + peak(right) <= LARGEST:
+    """The sum; null where it does not fit."""
+    if EXACT.add(peak(left), peak(right)) <= LARGEST:
         return left + right
     # LARGEST - right can't overflow where right is positive, nor -LARGEST - right where it is negative.
     below = left <= repeated(LARGEST, right) - where(right > 0, right, Decimal(0))
-    above = left >= repeated(-LARGEST, right) - where(right < 0, right, Decimal(0))
+    above = left >= repeated(LARGEST.copy_negate(), right) - where(right < 0, right, Decimal(0))
     return where(below & above, left) + right
 
 
 def differences(left: pl.Series, right: pl.Series) -> pl.Series:
-    """left - right; null where it does not fit."""
+    """The difference; null where it does not fit."""
     return sums(left, -right)
 
 
 def products(left: pl.Series, right: pl.Series) -> pl.Series:
-    """left * right, half-even at the 12th digit; null where it does not fit."""
+    """The product, half-even at the 12th digit; null where it does not fit."""
     if EXACT.multiply(peak(left), peak(right)) <= LARGEST:
         return left * right
     return where(_product_fits(left.abs(), right.abs()), left) * right
@@ -112,7 +112,7 @@ def _product_fits(left: pl.Series, right: pl.Series) -> pl.Series:
 
 
 def quotients(left: pl.Series, right: pl.Series) -> pl.Series:
-    """left / right, half-even at the 12th digit; null where the divisor is zero or the quotient does not fit."""
+    """The quotient, half-even at the 12th digit; null where the divisor is zero or the quotient does not fit."""
     divisor = where(right != 0, right)
     # The quotient of unscaled integers a, b is a / b * 10^12, and |a| < 10^38: only |b| < 10^12 can overflow.
     if peak(left) < LIMIT / _UNIT and not _is_smaller_than_one(divisor):

@@ -230,7 +230,8 @@ class _Checker:
         if text.value not in self._scope.names:
             near = closest(text.value, self._scope.names)
             raise self._error(
-                f"the key {text.value!r} of a lookup must be the name of a field; " + (f"did you mean {near!r}?" if near else available(self._scope.names)),
+                f"the key {text.value!r} of a lookup must be the name of a field; "
+                + (f"did you mean {near!r}?" if near else available(self._scope.names)),
                 text,
             )
         return Typed(text, Type.STRING, name=text.value)

@@ -146,7 +146,8 @@ def _membership(call: Arguments) -> pl.Expr:
 
 def _found(call: Arguments) -> pl.Expr:
     table, field, _, *keys = call.texts
-    assert table is not None and field is not None
+    assert table is not None
+    assert field is not None
     return pl.coalesce(call.lookup(Lookup(table, field, call.result, tuple(k for k in keys if k is not None))), call.exprs[2])
 
 
@@ -229,7 +230,7 @@ _ROWS = (
         "a, or b where a is null.",
         (("isnull(n, 5)", "5"), ("isnull(qty, 5)", "10")),
         lambda call: pl.coalesce(*(e.cast(DTYPES[call.result]) for e in call.exprs)),
-        lambda expr, values: None if values[1].failed is None else values[0].expr.is_null() & values[1].failed,
+        lambda expr, values: None if values[1].failed is None else expr.is_null() & values[1].failed,
     ),
     Function(
         "IN",
@@ -248,7 +249,7 @@ _ROWS = (
         4,
         True,
         Type.NUMBER,
-        "The number in `field` of the row of the lookup table's published revision whose keys equal the values of the named fields, else the default.",
+        "The number in `field` of the row whose keys equal the values of the named fields, in the table's published revision; else the default.",
         (('Lookup.findNumber("discount_vol_rates", "rate", 1, "country")', "0.8"), ('Lookup.findNumber("nowhere", "rate", 1, "country")', "1")),
         _found,
         lambda expr, values: None if values[2].failed is None else expr.is_null() & values[2].failed,
@@ -259,7 +260,7 @@ _ROWS = (
         4,
         True,
         Type.STRING,
-        "The string in `field` of the row of the lookup table's published revision whose keys equal the values of the named fields, else the default.",
+        "The string in `field` of the row whose keys equal the values of the named fields, in the table's published revision; else the default.",
         (('Lookup.findString("account_ops_status", "standing", "Pending", "status")', "Good"),),
         _found,
         lambda expr, values: None if values[2].failed is None else expr.is_null() & values[2].failed,
@@ -270,7 +271,7 @@ _ROWS = (
         2,
         True,
         Type.BOOLEAN,
-        "True when the lookup table's published revision has a row whose keys equal the values of the named fields.",
+        "True when a row of the table's published revision has keys that equal the values of the named fields.",
         (('Lookup.exists("discount_vol_rates", "country")', "true"), ('Lookup.exists("discount_vol_rates", "status")', "false")),
         _exists,
         never_fails,

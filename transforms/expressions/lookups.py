@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from transforms.expressions.casts import as_string
 from transforms.expressions.nodes import Type
 from transforms.expressions.scope import Scope
 from transforms.expressions.values import DTYPES
+from transforms.money import DECIMAL
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,16 @@ def with_lookups(frame: pl.LazyFrame, lookups: Iterable[Lookup], *, scope: Scope
         keys = [f"{lookup.column} key {i}" for i in range(len(lookup.keys))]
         right = table.rows.select(
             wanted.alias(lookup.column),
-            *(pl.col(key).cast(pl.String).alias(alias) for key, alias in zip(table.keys, keys, strict=True)),
+            *(_key(pl.col(key), schema[key]).alias(alias) for key, alias in zip(table.keys, keys, strict=True)),
         ).unique(keys, keep="first", maintain_order=True)
-        left = [scope.names[name].expr.cast(pl.String).alias(alias) for name, alias in zip(lookup.keys, keys, strict=True)]
+        left = [
+            as_string(scope.names[name].expr, scope.names[name].type, scope.time_zone).alias(alias)
+            for name, alias in zip(lookup.keys, keys, strict=True)
+        ]
         frame = frame.with_columns(left).join(right, on=keys, how="left", maintain_order="left").drop(keys)
     return frame
+
+
+def _key(key: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """A key column as text, numbers as formulas write them, so that 5 finds 5.0."""
+    return as_string(key, Type.NUMBER, "UTC") if dtype == DECIMAL else key.cast(pl.String)

@@ -152,7 +152,7 @@ class _Parser:
 
     def _number(self, token: Token) -> Number:
         value = Decimal(token.text)
-        if value.adjusted() >= 26 or abs(exact(value)) >= LIMIT:
+        if value.adjusted() >= 26 or exact(value) >= LIMIT:
             raise self._error("the number is too large: at most 26 digits before the point", token)
         return Number(token.position, exact(value))
 

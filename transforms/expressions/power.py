@@ -20,7 +20,7 @@ _UNROUNDED = ((2, 6), (4, 3), (12, 2))
 
 
 def powers(bases: pl.Series, exponents: pl.Series) -> pl.Series:
-    """bases to the power of exponents; null on overflow, for 0 to a negative and for a negative to a fraction."""
+    """The powers; null on overflow, for 0 to a negative and for a negative to a fraction."""
     whole = (exponents % repeated(Decimal(1), exponents) == 0).fill_null(True)
     if whole.all():
         return _whole_powers(bases, exponents)
@@ -55,7 +55,7 @@ def _bounded(exponents: pl.Series, enough: int) -> pl.Series:
 
 
 def _multiplied(bases: pl.Series, counts: pl.Series) -> pl.Series:
-    """bases to the power of counts >= 0 by squaring; a square that overflows spoils only the rows that need it."""
+    """The powers of natural exponents by squaring; a square that overflows spoils only the rows that need it."""
     result, square = where(bases.is_not_null() & counts.is_not_null(), repeated(Decimal(1), bases)), bases
     while (counts > 0).any():
         odd = (counts % 2 == 1).fill_null(False)
@@ -71,5 +71,5 @@ def _once_per_pair(bases: pl.Series, counts: pl.Series) -> pl.Series:
     estimate = bases.abs().cast(pl.Float64).pow(counts.cast(pl.Float64))
     known = pairs.filter(estimate < 1.1e26).unique()
     values = [exact(EXACT.power(base, count)) for base, count in known.iter_rows()]
-    powers_of_pairs = known.with_columns(power=pl.Series([v if abs(v) <= LARGEST else None for v in values], dtype=DECIMAL))
+    powers_of_pairs = known.with_columns(power=pl.Series([v if v.copy_abs() <= LARGEST else None for v in values], dtype=DECIMAL))
     return pairs.join(powers_of_pairs, on=["base", "count"], how="left", maintain_order="left")["power"]

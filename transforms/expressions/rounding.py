@@ -49,7 +49,7 @@ def _at(values: pl.Series, scale: int, direction: Direction) -> pl.Series:
         case Direction.CEILING:
             return sums(values, to_ceiling)
         case Direction.HALF_UP:
-            return sums(values, to_ceiling.zip_with((above_floor >= step / 2).fill_null(True), to_floor))
+            return sums(values, to_ceiling.zip_with((above_floor >= repeated(step / 2, values)).fill_null(True), to_floor))
 
 
 def _at_huge_step(values: pl.Series, scale: int, direction: Direction) -> pl.Series:
@@ -61,6 +61,6 @@ def _at_huge_step(values: pl.Series, scale: int, direction: Direction) -> pl.Ser
         case Direction.CEILING:
             return where(values <= 0, zero)
         case Direction.HALF_UP if scale == -26:
-            return where((values < LIMIT / 2) & (values >= -LIMIT / 2), zero)
+            return where((values < repeated(LIMIT / 2, values)) & (values >= repeated(LIMIT / -2, values)), zero)
         case Direction.HALF_UP:
             return where(values.is_not_null(), zero)

@@ -72,7 +72,9 @@ def strftime_pattern(pattern: str) -> str:
             pieces.append((text[1:-1].replace("''", "'") or "'").replace("%", "%%"))
         elif text[0].isascii() and text[0].isalpha():
             if text not in _PATTERNS:
-                raise ValueError(f"the date pattern {pattern!r} has {text}, which is not supported; supported are {' '.join(_PATTERNS)} and text in '...'")
+                raise ValueError(
+                    f"the date pattern {pattern!r} has {text}, which is not supported; supported are {' '.join(_PATTERNS)} and text in '...'"
+                )
             pieces.append(_PATTERNS[text])
         else:
             pieces.append(text.replace("%", "%%"))

@@ -93,8 +93,9 @@ def _token(source: str, at: int) -> tuple[Token, int]:
 
 
 def _string(source: str, start: int) -> tuple[Token, int]:
-    """A literal in single or double quotes; a backslash makes the next character literal (``\\n`` and ``\\t`` as usual)."""
-    quote, text, at = source[start], [], start + 1
+    r"""A literal in single or double quotes; a backslash makes the next character literal (``\n`` and ``\t`` as usual)."""
+    text: list[str] = []
+    quote, at = source[start], start + 1
     while at < len(source):
         character = source[at]
         if character == quote:

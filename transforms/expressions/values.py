@@ -31,12 +31,12 @@ class Value:
     failed: pl.Expr | None = None
 
 
-def null_fails(expr: pl.Expr, values: tuple[Value, ...]) -> pl.Expr | None:
+def null_fails(expr: pl.Expr, _values: tuple[Value, ...]) -> pl.Expr | None:
     """Every null is an error."""
     return expr.is_null()
 
 
-def never_fails(expr: pl.Expr, values: tuple[Value, ...]) -> pl.Expr | None:
+def never_fails(_expr: pl.Expr, _values: tuple[Value, ...]) -> pl.Expr | None:
     """There is no null, or none that is an error."""
     return None
 

@@ -1,4 +1,7 @@
-"""Fixtures of all tests: a real PostgreSQL, a lake per test, an organization per test, the application, a real server."""
+"""Fixtures of all tests: a real PostgreSQL, a lake per test, an organization per test, the application, a real server.
+
+Ours is imported inside the fixtures: a test of one part needs no other part.
+"""
 
 import json
 import os
@@ -11,16 +14,20 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 
 import pytest
 from hypothesis import HealthCheck, settings as hypothesis_settings
 
-from pipelines.storage.database import Database, connected, migrated
-from pipelines.storage.lake import Lake
-from pipelines.storage.organizations import Credentials, created
-from pipelines.storage.settings import settings_of
 from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+    from pipelines.storage.database import Database
+    from pipelines.storage.lake import Lake
+    from pipelines.storage.organizations import Credentials
 
 hypothesis_settings.register_profile("default", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.register_profile("long", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -44,8 +51,11 @@ def database_home(tmp_path_factory: pytest.TempPathFactory, _no_settings_from_ou
 
 
 @pytest.fixture(scope="session")
-def database(database_home: Path) -> Iterator[Database]:
+def database(database_home: Path) -> "Iterator[Database]":
     """The embedded PostgreSQL, migrated; one for the whole run, so tests keep apart by organization."""
+    from pipelines.storage.database import connected, migrated
+    from pipelines.storage.settings import settings_of
+
     opened = connected(settings_of(database_home))
     migrated(opened)
     yield opened
@@ -53,20 +63,24 @@ def database(database_home: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
+def lake(tmp_path: Path) -> "Lake":
     """An empty lake of this test's own (the one that ``api`` uses too)."""
+    from pipelines.storage.lake import Lake
+
     return Lake(str(tmp_path / "lake"), {})
 
 
 @pytest.fixture
-def organization(database: Database) -> Credentials:
+def organization(database: "Database") -> "Credentials":
     """A new, empty organization."""
+    from pipelines.storage.organizations import created
+
     with database.transaction() as connection:
         return created(connection, f"Test {uuid.uuid4()}")
 
 
 @pytest.fixture
-def api(database: Database, organization: Credentials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["object"]:
+def api(database: "Database", organization: "Credentials", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[TestClient]":
     """A starlette TestClient on the application, authorized for ``organization``; its home is ``tmp_path``."""
     from starlette.testclient import TestClient
 

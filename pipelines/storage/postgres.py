@@ -21,12 +21,12 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from pipelines.storage.postgres_files import DATABASES, PORT, ROLE, PostgresFiles
+from pipelines.storage.postgres_files import PORT, ROLE, PostgresFiles
 from transforms.errors import Unavailable
 
 START_SECONDS = 120.0
 #: A server that died at its start is given this long to come up with the next try.
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 3.0
 STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 
@@ -131,7 +131,7 @@ def _start_keeper(files: PostgresFiles, os_user: str) -> None:
 
 
 def _refusal(files: PostgresFiles) -> str | None:
-    """Why a connection to our database can't be had, or None when it can; makes our databases in a new server."""
+    """Why a connection to our database can't be had, or None when it can; makes our database in a new server."""
     try:
         with psycopg.connect(_conninfo(files, ROLE), connect_timeout=2, autocommit=True):
             return None
@@ -139,9 +139,7 @@ def _refusal(files: PostgresFiles) -> str | None:
         if f'database "{ROLE}" does not exist' not in str(error):
             return " ".join(str(error).split())
     with psycopg.connect(_conninfo(files, "postgres"), connect_timeout=2, autocommit=True) as connection:
-        for name in reversed(DATABASES):  # ours last: once it is there, all are
-            if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(ROLE)))
     return None
 
 

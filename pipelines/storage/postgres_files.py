@@ -8,9 +8,8 @@ from pathlib import Path
 
 from transforms.errors import Unavailable
 
+#: The superuser and the database, both of this name.
 ROLE = "meterhouse"
-#: Ours, and Dagster's beside it.
-DATABASES = ("meterhouse", "dagster")
 #: Only a part of the socket's name: the server listens on no TCP port.
 PORT = 5432
 #: The longest path of a Unix socket is 107 bytes on Linux and 103 on macOS.

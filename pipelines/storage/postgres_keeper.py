@@ -84,7 +84,9 @@ class Keeper:
             if self._stop.is_set():
                 return
             pause = 0.1 if time.monotonic() - started > _WELL_SECONDS else min(pause * 2, 5.0)
-            print(f"PostgreSQL ended with {code}; it is started again in {pause:.1f} s", flush=True)
+            print(  # noqa: T201  (standard output is the log)
+                f"PostgreSQL ended with {code}; it is started again in {pause:.1f} s", flush=True
+            )
             self._files.failure.write_text(f"PostgreSQL ended with {code}: {_last_words(self._files.log)}")
             self._stop.wait(pause)
 
@@ -122,6 +124,7 @@ class Keeper:
             cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,
+            check=False,
             preexec_fn=becoming(self._user, reaching=self._reaching),
         )  # fmt: skip
         if made.returncode != 0:

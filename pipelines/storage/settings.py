@@ -20,10 +20,16 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="METERHOUSE_", frozen=True, extra="ignore")
 
     home: Path = Field(Path(".meterhouse"), description="Folder for everything that Meterhouse keeps on this machine.")
-    database_url: str | None = Field(None, description="URL of an external PostgreSQL (`postgresql://user:password@host/name`); without it one is run inside the home folder.")
-    postgres_user: str = Field("meterhouse", description="OS user that runs the embedded PostgreSQL when Meterhouse is started by root; created when missing.")
+    database_url: str | None = Field(
+        None, description="URL of an external PostgreSQL (`postgresql://user:password@host/name`); without it one runs in the home folder."
+    )
+    postgres_user: str = Field(
+        "meterhouse", description="OS user that runs the embedded PostgreSQL when Meterhouse is started by root; created when missing."
+    )
     lake: str | None = Field(None, description="Where the Delta Lake tables are: a folder or `s3://bucket/prefix`; default `<home>/lake`.")
-    lake_options: dict[str, str] = Field(default_factory=dict, description="Storage options of the lake as JSON (`AWS_ENDPOINT_URL`, `AWS_REGION`, ...).")
+    lake_options: dict[str, str] = Field(
+        default_factory=dict, description="Storage options of the lake as JSON (`AWS_ENDPOINT_URL`, `AWS_REGION`, ...)."
+    )
     host: str = Field("127.0.0.1", description="Address that the API and the Dagster UI listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port of the API.")
     dagster_port: int = Field(3000, ge=0, le=65535, description="Port of the Dagster UI.")

@@ -55,8 +55,9 @@ def os_user(name: str) -> OsUser:
 
 def _added(name: str) -> pwd.struct_passwd:
     useradd = shutil.which("useradd") or "/usr/sbin/useradd"
+    options = ("--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/bin/false")
     try:
-        subprocess.run([useradd, "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/bin/false", name], check=True, capture_output=True)
+        subprocess.run([useradd, *options, name], check=True, capture_output=True)
         return pwd.getpwnam(name)
     except (OSError, subprocess.CalledProcessError, KeyError) as error:
         said = error.stderr.decode().strip() if isinstance(error, subprocess.CalledProcessError) else str(error)

@@ -67,5 +67,5 @@ def test_an_external_database_is_used_instead(database: Database, tmp_path: obje
 
 
 def test_an_external_database_that_is_not_there_says_so(tmp_path: object) -> None:
-    with pytest.raises(Unavailable, match="nowhere.invalid"):
+    with pytest.raises(Unavailable, match=r"nowhere\.invalid"):
         connected(Settings(home=tmp_path, database_url="postgresql://user@nowhere.invalid/x"))  # type: ignore[arg-type]

@@ -1,0 +1,171 @@
+"""Units over pricing bands: tiered, volume, stairstep, custom tiered and custom volume (billing.md 1.2-1.5, DECISIONS 22).
+
+The bands of all pricings are one small frame; a line's bands are found by position in it, so nothing loops over lines.
+Lines with the same number of bands are laid out line by line, which makes sums and nested lists strided views. Put here
+what a band holds and costs before rounding; keep out currencies and rounding (``rating/finish.py``).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+import polars as pl
+
+from transforms.entities.plans import PricingBand
+from transforms.money import DECIMAL, Rounding, exact
+from transforms.rating.amounts import SAFE, ZERO, product, total
+from transforms.rating.terms import Offer
+
+#: One row per band of an offer, ascending, the bands of an offer together.
+_BAND_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "offer": pl.UInt32,
+    "band": pl.UInt32,
+    "pricing_band_id": pl.String,
+    "lower_limit": DECIMAL,
+    "upper_limit": DECIMAL,
+    "fixed_price": DECIMAL,
+    "unit_price": DECIMAL,
+    "lower_quantity": DECIMAL,
+    "upper_quantity": DECIMAL,
+}
+
+
+@dataclass(frozen=True)
+class BandTable:
+    """The bands of every offer.
+
+    Attributes:
+        bands: See ``_BAND_SCHEMA``.
+        offers: One row per offer: ``first`` (its first row in ``bands``), ``count``, ``entries`` (bands shown on a line: all
+            of a cumulative pricing, the one reached otherwise), ``is_cumulative``, ``is_measured`` (quantity and units are
+            the same number).
+    """
+
+    bands: pl.DataFrame
+    offers: pl.DataFrame
+
+
+def band_table(offers: tuple[Offer, ...]) -> BandTable:
+    """The bands of every offer, looked up by position."""
+    rows: list[tuple[object, ...]] = []
+    heads: list[tuple[object, ...]] = []
+    for number, offer in enumerate(offers):
+        bands = sorted(offer.pricing.pricing_bands, key=lambda b: b.lower_limit)
+        per = exact(offer.aggregation.quantity_per_unit)
+        is_measured = per == 1 and offer.aggregation.rounding is Rounding.NONE
+        cumulative = offer.pricing.cumulative
+        heads.append((len(rows), len(bands), len(bands) if cumulative else 1, cumulative, is_measured))
+        rows += [_row(number, n, bands, offer.pricing.id, per) for n in range(len(bands))]
+    head_schema: dict[str, pl.DataType | type[pl.DataType]] = {
+        "first": pl.UInt32,
+        "count": pl.UInt32,
+        "entries": pl.UInt32,
+        "is_cumulative": pl.Boolean,
+        "is_measured": pl.Boolean,
+    }
+    return BandTable(pl.DataFrame(rows, schema=_BAND_SCHEMA, orient="row"), pl.DataFrame(heads, schema=head_schema, orient="row"))
+
+
+def _row(offer: int, n: int, bands: list[PricingBand], pricing_id: str, per: Decimal) -> tuple[object, ...]:
+    band, following = bands[n], bands[n + 1].lower_limit if n + 1 < len(bands) else None
+    upper_quantity = None if following is None else min(exact(following * per), SAFE)
+    return (
+        offer,
+        n,
+        band.id or f"{pricing_id}.{n}",
+        exact(band.lower_limit),
+        None if following is None else exact(following),
+        exact(band.fixed_price),
+        exact(band.unit_price),
+        min(exact(band.lower_limit * per), SAFE),
+        upper_quantity,
+    )
+
+
+def _shown_rows(rated: pl.DataFrame, table: BandTable) -> pl.DataFrame:
+    """The rated rows with ``row``, the first row in the band table that the line shows, and ``entries``."""
+    heads = table.offers[rated["offer"]]
+    frame = pl.concat([rated, heads], how="horizontal")
+    reached = pl.repeat(0, frame.height, dtype=pl.UInt32, eager=True)
+    volumes = frame.filter(~pl.col("is_cumulative"))
+    deepest = volumes["count"].max()
+    if isinstance(deepest, int) and deepest > 1:
+        limits = [
+            (pl.lit(table.bands["lower_limit"]).gather(pl.col("first") + pl.min_horizontal(pl.lit(n, dtype=pl.UInt32), pl.col("count") - 1)), n)
+            for n in range(1, deepest)
+        ]
+        # Limits ascend, so the number of limits exceeded is the band reached.
+        above = [((pl.col("units") > limit) & (n < pl.col("count"))).cast(pl.UInt32) for limit, n in limits]
+        reached = frame.select(pl.when("is_cumulative").then(0).otherwise(pl.sum_horizontal(above)).cast(pl.UInt32)).to_series()
+    return frame.with_columns(row=pl.col("first") + reached).drop("first", "count")
+
+
+def _spread(part: pl.DataFrame, entries: int, table: BandTable) -> pl.DataFrame:
+    """The part's bands, line by line: what each band holds and costs."""
+    n = part.height
+    repeated = part if entries == 1 else part[pl.int_range(n * entries, dtype=pl.UInt32, eager=True) // entries]
+    offset = pl.int_range(n * entries, dtype=pl.UInt32, eager=True) % entries
+    bands = table.bands[repeated["row"] + offset].drop("offer")
+    frame = pl.concat([repeated, bands], how="horizontal")
+    units, lower, upper = pl.col("units"), pl.col("lower_limit"), pl.col("upper_limit")
+    is_base = pl.col("band") == 0
+    negative = units < ZERO
+    tiered = pl.max_horizontal(pl.min_horizontal(units, upper) - pl.min_horizontal(units, lower), ZERO)
+    # Below the first band's limit usage is free; a volume band takes all units, or none where nothing is above that limit.
+    volume = pl.when((units > lower) | negative).then(units).otherwise(ZERO)
+    held = pl.when(negative).then(pl.when(is_base).then(units).otherwise(ZERO)).otherwise(pl.when("is_cumulative").then(tiered).otherwise(volume))
+    entered = ~negative & (is_base | (units > lower))
+    frame = frame.with_columns(
+        band_units=held,
+        entered=entered,
+        fixed_amount=pl.when(entered).then("fixed_price").otherwise(ZERO),
+    )
+    frame = frame.with_columns(unit_amount=product(frame["band_units"], frame["unit_price"]))
+    return frame.with_columns(band_amount=total([frame["unit_amount"], frame["fixed_amount"]]), band_quantity=_band_quantity(frame))
+
+
+def _band_quantity(frame: pl.DataFrame) -> pl.Series:
+    """The measured quantity behind the band's units: cut at the limits times quantityPerUnit, the last band entered takes the rest."""
+    if frame["is_measured"].all():
+        return frame["band_units"]
+    quantity, lower, upper = pl.col("quantity"), pl.col("lower_quantity"), pl.col("upper_quantity")
+    is_base = pl.col("band") == 0
+    is_last = pl.col("entered") & (pl.col("upper_limit").is_null() | (pl.col("units") <= pl.col("upper_limit")))
+    ceiling = pl.when(is_last).then(quantity).otherwise(pl.min_horizontal(quantity, upper))
+    tiered = pl.when("entered").then(ceiling - pl.min_horizontal(quantity, lower)).otherwise(ZERO)
+    volume = pl.when(pl.col("band_units") != ZERO).then(quantity).otherwise(ZERO)
+    general = pl.when("is_cumulative").then(tiered).otherwise(volume)
+    by_sign = pl.when(pl.col("units") < ZERO).then(pl.when(is_base).then(quantity).otherwise(ZERO)).otherwise(general)
+    return frame.select(pl.when("is_measured").then("band_units").otherwise(by_sign)).to_series()
+
+
+def every(frame: pl.DataFrame, column: str, entries: int) -> list[pl.Series]:
+    """The column of a frame of ``entries`` rows a line, as one column of lines per band."""
+    return [frame[column].gather_every(entries, offset) for offset in range(entries)]
+
+
+def rated_bands(
+    rated: pl.DataFrame, table: BandTable, finish: Callable[[pl.DataFrame, pl.DataFrame, int], pl.DataFrame]
+) -> list[pl.DataFrame]:
+    """The rated rows with ``amount`` (exact, before rounding; null where it does not fit) and, through ``finish``, their bands.
+
+    Args:
+        rated: ``offer``, ``quantity``, ``units`` and any more columns.
+        table: The bands.
+        finish: Called with (lines, bands, entries) for the lines that show the same number of bands: the bands have that
+            many rows a line, together and ascending, with ``band_units``, ``band_quantity``, ``unit_amount``,
+            ``fixed_amount`` and ``band_amount``. Returns the lines finished.
+
+    Returns:
+        One frame per number of bands shown.
+    """
+    frame = _shown_rows(rated, table)
+    done = []
+    for entries in sorted(frame["entries"].unique().to_list()):
+        part = frame.filter(pl.col("entries") == entries)
+        bands = _spread(part, entries, table)
+        lines = part.drop("row", "entries", "is_cumulative", "is_measured").with_columns(amount=total(every(bands, "band_amount", entries)))
+        done.append(finish(lines, bands, entries))
+    return done
+
+

@@ -1,0 +1,62 @@
+"""Standing charges of plans, in arrears or in advance, prorated by whole local days (billing.md 2.3, 2.6, 2.7, DECISIONS 24, 27).
+
+Put here what a plan charges whatever the usage. Keep out minimum spends.
+"""
+
+import polars as pl
+
+from transforms.billing.conversions import finished
+from transforms.money import DECIMAL
+from transforms.rating.amounts import product, quotient
+from transforms.rating.lines import Kind, charges, no_lines
+from transforms.rating.selection import bill_index
+from transforms.rating.state import Rating
+from transforms.rating.windows import with_factor
+
+
+def prorated(frame: pl.DataFrame, column: str, *, first: str, end: str) -> pl.DataFrame:
+    """The frame with ``amount``: the column times its part of the billing periods that the days [first, end) touch.
+
+    The factor is kept as a fraction: one product, one quotient, so that only the result is rounded.
+    """
+    frame = with_factor(frame, first, end)
+    over, under = frame["factor_over"].cast(DECIMAL), frame["factor_under"].cast(DECIMAL)
+    return frame.with_columns(amount=quotient(product(frame[column], over), under)).drop("factor_over", "factor_under")
+
+
+def windows_in_arrears(due: pl.DataFrame) -> pl.DataFrame:
+    """The due account plans with the window just ended as ``service_start``, ``service_end``, ``first_day``, ``end_day``."""
+    return due.filter("has_arrears").with_columns(
+        service_start="active_start", service_end="active_end", first_day="active_first_day", end_day="active_end_day"
+    )
+
+
+def windows_in_advance(due: pl.DataFrame) -> pl.DataFrame:
+    """The same for what is billed in advance: the window to come, and a plan's first window where no earlier bill could carry it."""
+    coming = due.filter("has_advance").with_columns(
+        service_start="advance_start", service_end="advance_end", first_day="advance_first_day", end_day="advance_end_day"
+    )
+    return pl.concat([windows_in_arrears(due.filter("first_in_advance")), coming])
+
+
+def standing_charges(rating: Rating, lines: pl.DataFrame) -> pl.DataFrame:
+    """The standing charge lines of the due account plans.
+
+    A plan's ``standing_charge_interval`` n and ``standing_charge_offset`` o charge on its bills o, o + n, o + 2n, ...
+    """
+    due = rating.due.with_columns(
+        rating.by_plan("standing_charge", DECIMAL),
+        rating.by_plan("standing_charge_in_advance", pl.Boolean),
+        rating.by_plan("standing_charge_interval", pl.Int32),
+        rating.by_plan("standing_charge_offset", pl.Int32),
+    ).filter(pl.col("standing_charge") > 0)
+    found = [no_lines()]
+    for in_advance, windows in ((False, windows_in_arrears), (True, windows_in_advance)):
+        mine = due.filter(pl.col("standing_charge_in_advance") == in_advance)
+        if mine.is_empty():
+            continue
+        since_offset = bill_index(mine, rating.zone, in_advance=in_advance) - mine["standing_charge_offset"]
+        charged = mine.filter((since_offset >= 0) & (since_offset % mine["standing_charge_interval"] == 0))
+        amounts = prorated(windows(charged), "standing_charge", first="first_day", end="end_day")
+        found.append(charges(finished(amounts, rating.exchanges), Kind.STANDING_CHARGE))
+    return pl.concat(found)

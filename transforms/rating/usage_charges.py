@@ -1,0 +1,129 @@
+"""From quantities to rated usage: windows of each pricing, units, bands, finished amounts.
+
+Put here how usage meets pricings. Keep out how quantities are aggregated (``transforms/aggregations``) and what happens
+to rated credits (``usage_credits.py``). Source: billing.md 1.3-1.8, 1.12, DECISIONS 22 and 25.
+"""
+
+import polars as pl
+
+from transforms.aggregations.aggregate import quantities
+from transforms.aggregations.compound import compound_quantities, required_aggregations
+from transforms.billing.band_usage import with_bands
+from transforms.datasets import INSTANT
+from transforms.entities.plans import PricingType
+from transforms.entities.usage import CompoundAggregation
+from transforms.rating.bands import rated_bands
+from transforms.rating.lines import LINES, Kind, no_lines
+from transforms.rating.state import Rating
+from transforms.rating.units import with_units
+
+#: One row per offer, and the pricing window that it shares with the other segments of its aggregation.
+_OFFERS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "offer": pl.UInt32,
+    "plan_number": pl.UInt32,
+    "aggregation_id": pl.String,
+    "is_compound": pl.Boolean,
+    "pricing_start": INSTANT,
+    "pricing_end": INSTANT,
+    "segment_index": pl.Int32,
+}
+_WINDOW = ["account_number", "window_start", "window_end"]
+
+
+def offer_frame(rating: Rating) -> pl.DataFrame:
+    """One row per offer; see ``_OFFERS``. ``pricing_window`` numbers (plan, aggregation, pricing dates)."""
+    rows = [
+        (
+            number,
+            offer.plan_number,
+            offer.aggregation.id,
+            isinstance(offer.aggregation, CompoundAggregation),
+            offer.pricing.start_date,
+            offer.pricing.end_date,
+            offer.segment_index,
+        )
+        for number, offer in enumerate(rating.offers)
+    ]
+    frame = pl.DataFrame(rows, schema=_OFFERS, orient="row")
+    windows = frame.select("plan_number", "aggregation_id", "pricing_start", "pricing_end").unique(maintain_order=True).with_row_index("pricing_window")
+    return frame.join(windows, on=["plan_number", "aggregation_id", "pricing_start", "pricing_end"], nulls_equal=True, maintain_order="left")
+
+
+def _rated_windows(rating: Rating, offers: pl.DataFrame) -> pl.DataFrame:
+    """Billing period, account plan and pricing dates intersected: one row per due account plan and pricing window."""
+    per_window = offers.unique("pricing_window", maintain_order=True).drop("offer", "segment_index")
+    return (
+        rating.due.filter("has_arrears")
+        .select("due", "exchange", "plan_number", "account_plan_id", "plan_id", "account_id", "account_number", "active_start", "active_end")
+        .join(per_window, on="plan_number")
+        .with_columns(
+            window_start=pl.max_horizontal("active_start", "pricing_start"),
+            window_end=pl.min_horizontal("active_end", "pricing_end"),
+        )
+        .filter(pl.col("window_start") < pl.col("window_end"))
+        .with_row_index("window")
+        .drop("active_start", "active_end", "pricing_start", "pricing_end")
+    )
+
+
+def _simple(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
+    """The windows to aggregate: those priced by themselves and those that a compound reads."""
+    wanted = [windows.filter(~pl.col("is_compound")).select("aggregation_id", *_WINDOW)]
+    for compound_id in windows.filter("is_compound")["aggregation_id"].unique().sort():
+        compound = rating.configuration.entity(CompoundAggregation, compound_id)
+        over = windows.filter(pl.col("aggregation_id") == compound_id).select(_WINDOW)
+        wanted += [
+            over.select(pl.lit(aggregation_id).alias("aggregation_id"), *_WINDOW)
+            for aggregation_id in required_aggregations(compound, rating.configuration)
+        ]
+    return pl.concat(wanted).unique()
+
+
+def _measured(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
+    """One row per window (and segment): ``window``, ``segment_index``, ``quantity``, ``failure``."""
+    values = quantities(_simple(rating, windows), configuration=rating.configuration, usage=rating.usage).collect(engine="streaming")
+    simple = windows.filter(~pl.col("is_compound")).select("window", "aggregation_id", *_WINDOW)
+    columns = ("window", "segment_index", "quantity", "failure")
+    found = [simple.join(values, on=["aggregation_id", *_WINDOW]).select(columns)]
+    compound = windows.filter("is_compound")
+    if not compound.is_empty():
+        keys = ["account_plan_id", "plan_id", "account_id"]
+        asked = compound.select("window", pl.col("aggregation_id").alias("compound_aggregation_id"), *keys, *_WINDOW)
+        answered = compound_quantities(asked, configuration=rating.configuration, quantities=values.lazy())
+        found.append(answered.collect(engine="streaming").select(columns))
+    return pl.concat(found).filter(pl.col("quantity").is_not_null() | pl.col("failure").is_not_null())
+
+
+def rated_usage(rating: Rating) -> pl.DataFrame:
+    """The usage of every due account plan, rated: lines of debit and of credit pricings, the latter with what they would credit.
+
+    A null quantity gives no line; a quantity or amount that can't be computed gives a line with a failure.
+    """
+    offers = offer_frame(rating)
+    windows = _rated_windows(rating, offers)
+    if windows.is_empty():
+        return no_lines()
+    measured = _measured(rating, windows).with_columns(pl.col("segment_index").fill_null(-1))
+    usage = (
+        measured.join(windows.select("window", "due", "exchange", "pricing_window", "window_start", "window_end"), on="window")
+        .join(offers.select("offer", "pricing_window", "segment_index"), on=["pricing_window", "segment_index"])
+        .select("due", "exchange", "offer", "quantity", "failure", service_start="window_start", service_end="window_end")
+        .sort("due", "offer", "service_start")
+    )
+    broken = usage.filter(pl.col("failure").is_not_null())
+    whole = with_units(usage.filter(pl.col("failure").is_null()).drop("failure"), rating.offers)
+    rated = rated_bands(
+        whole.filter(pl.col("units").is_not_null()), rating.bands, lambda lines, bands, n: with_bands(lines, bands, n, rating.exchanges)
+    )
+    too_large = whole.filter(pl.col("units").is_null()).with_columns(failure=pl.lit("the rated units have more than 26 digits before the point"))
+    frames = [frame.with_columns(kind=pl.lit(Kind.USAGE.value, dtype=pl.UInt8)) for frame in (*rated, broken, too_large)]
+    return pl.concat([*(_lines(f) for f in frames), no_lines()])
+
+
+def _lines(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.select((pl.col(n) if n in frame.columns else pl.lit(None).alias(n)).cast(t) for n, t in LINES.items())
+
+
+def is_credit(rating: Rating) -> pl.Series:
+    """For every offer, whether its pricing credits instead of charging."""
+    return pl.Series("is_credit", [o.pricing.type is not PricingType.DEBIT for o in rating.offers], dtype=pl.Boolean)

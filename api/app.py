@@ -27,7 +27,7 @@ from pipelines.storage.settings import Settings, settings_of
 assert tables.METADATA.tables, "the tables are declared before anything reads them"
 
 #: Modules of api.routers, in the order of matching: literal paths before the ``{id}`` of others.
-ROUTERS = ("measurements", "usage", "bill_jobs", "bills", "organizations", "accounts")
+ROUTERS = ("measurements", "usage", "bill_jobs", "bills", "line_items", "organizations", "accounts")
 
 
 def started(settings: Settings) -> State:

@@ -56,7 +56,13 @@ _LINE_FIELDS: Mapping[str, str] = {
     "sequenceNumber": "sequence_number",
 }
 #: What the public models require on a bill's line, where rating leaves it open (a standing charge has no quantity).
-_LINE_DEFAULTS: Mapping[str, Any] = {"quantity": Decimal(0), "units": Decimal(0), "unit": "", "averageUnitPrice": Decimal(0), "conversionRate": Decimal(1)}
+_LINE_DEFAULTS: Mapping[str, Any] = {
+    "quantity": Decimal(0),
+    "units": Decimal(0),
+    "unit": "",
+    "averageUnitPrice": Decimal(0),
+    "conversionRate": Decimal(1),
+}
 
 _BAND_FIELDS: Mapping[str, str] = {
     "pricingBandId": "pricing_band_id",
@@ -118,7 +124,7 @@ Lines = Sequence[Mapping[str, Any]]
 
 
 def _fields(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    return {wire: row[column] for wire, column in names.items() if row[column] is not None}
+    return {wire: row[column] for wire, column in names.items() if row.get(column) is not None}
 
 
 def products_of(connection: Connection, org_id: str, lines: Iterable[Mapping[str, Any]]) -> Products:
@@ -148,14 +154,16 @@ def bill_document(header: Mapping[str, Any], lines: Lines | None, products: Prod
     """The bill.
 
     Args:
-        header: A row of bill_store.
+        header: A row of bill_store, or a previewed header, which has no state and no provenance.
         lines: Its line items in order; None leaves them out.
         products: The products that the lines name.
         with_versions: State the version of every dataset too; long, so only where one bill is asked for.
     """
     document = _fields(header, _BILL_FIELDS)
     document["currencyConversions"] = [{**rate, "multiplier": Decimal(rate["multiplier"])} for rate in header["currency_conversions"]]
-    document["certificate"] = certificate_of(header)
+    certificate = certificate_of(header)
+    if certificate is not None:
+        document["certificate"] = certificate
     if with_versions:
         document["datasetVersions"] = header["dataset_versions"]
     if lines is not None:
@@ -171,9 +179,10 @@ def certificate_of(header: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def line_item_document(header: Mapping[str, Any], line: Mapping[str, Any], products: Products) -> dict[str, Any]:
     """The line item on its own, outside of its bill."""
-    audit = {"version": 1, "dtCreated": header["last_calculated_at"], "dtLastModified": header["last_calculated_at"], "createdBy": header["last_modified_by"]}
-    document = _line(line, products, "bandUsage")
-    return {**document, "billId": header["id"], **{wire: value for wire, value in audit.items() if value is not None}}
+    calculated_at, actor = header["last_calculated_at"], header["last_modified_by"]
+    audit = {"dtCreated": calculated_at, "dtLastModified": calculated_at, "createdBy": actor, "lastModifiedBy": actor}
+    document = {**_line(line, products, "bandUsage"), "billId": header["id"], "version": 1, **audit}
+    return {name: value for name, value in document.items() if value is not None}
 
 
 def job_document(job: BillJob, *, is_listed: bool = False) -> dict[str, Any]:

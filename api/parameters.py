@@ -39,7 +39,7 @@ def day(name: str, value: str | None) -> date | None:
     if value is None or value == "":
         return None
     try:
-        return date.fromisoformat(value.split("T")[0])
+        return date.fromisoformat(value.split("T", maxsplit=1)[0])
     except ValueError:
         raise EntityInvalid.of(name, f"{name} is {value!r}; it must be a date such as 2025-01-31") from None
 

@@ -3,7 +3,6 @@
 The API only writes the job's row; the resident worker, which the commit wakes, does the work. Source: billing.md 3.1.
 """
 
-
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -13,8 +12,7 @@ from api.encoding import json_response
 from api.pagination import NextToken, PageSize, envelope
 from api.parameters import flag, one_of
 from pipelines.storage import bill_jobs
-from pipelines.storage.config_lists import page_size as checked_size
-from pipelines.storage.config_lists import page_token, sequence_of
+from pipelines.storage.config_lists import page_size as checked_size, page_token, sequence_of
 from transforms.billing.job_requests import BillJobRecalculateRequest, BillJobRequest
 from transforms.entities.documents import validated
 
@@ -46,6 +44,7 @@ def recalculate(state: ProcessState, caller: Caller, body: Body) -> Response:
 def listing(
     state: ProcessState,
     caller: Caller,
+    *,
     active: str | None = None,
     status: str | None = None,
     page_size: PageSize = None,
@@ -66,17 +65,17 @@ def listing(
     return json_response(envelope((job_document(job, is_listed=True) for job in jobs[:size]), following))
 
 
-@router.get("/{id}")
-def get(state: ProcessState, caller: Caller, id: str) -> Response:
+@router.get("/{job_id}")
+def get(state: ProcessState, caller: Caller, job_id: str) -> Response:
     """One job, with the bills that it wrote and the accounts that it could not bill."""
     with state.database.transaction() as connection:
-        job = bill_jobs.job(connection, caller.org_id, id)
+        job = bill_jobs.job(connection, caller.org_id, job_id)
     return json_response(job_document(job))
 
 
-@router.post("/{id}/cancel")
-def cancel(state: ProcessState, caller: Caller, id: str) -> Response:
+@router.post("/{job_id}/cancel")
+def cancel(state: ProcessState, caller: Caller, job_id: str) -> Response:
     """Cancel a job that is not complete; what it has computed so far is dropped."""
     with state.database.transaction() as connection:
-        job = bill_jobs.cancelled(connection, caller.org_id, id, cancelled_by=caller.id)
+        job = bill_jobs.cancelled(connection, caller.org_id, job_id, cancelled_by=caller.id)
     return json_response(job_document(job))

@@ -36,6 +36,9 @@ SESSIONS = 0x6D68_1001
 COUNTS = 0x6D68_1002
 
 
+Request = BillJobRequest | BillJobRecalculateRequest
+
+
 @dataclass(frozen=True)
 class BillJob:
     """One bill job as stored.
@@ -54,7 +57,7 @@ class BillJob:
     sequence: int
     type: str
     status: str
-    request: BillJobRequest | BillJobRecalculateRequest
+    request: Request
     total: int
     pending: int
     bill_ids: tuple[str, ...]
@@ -71,11 +74,10 @@ class BillJob:
     @classmethod
     def of(cls, row: Any) -> "BillJob":
         """The job of a row of ``bill_jobs``."""
-        values = dict(row._mapping)
+        values = row._asdict()
         shape = BillJobRequest if values["type"] == "CREATE" else BillJobRecalculateRequest
-        return cls(
-            **values | {"request": shape.model_validate(values["request"]), "bill_ids": tuple(values["bill_ids"]), "failures": tuple(values["failures"])}
-        )
+        request = shape.model_validate(values["request"])
+        return cls(**values | {"request": request, "bill_ids": tuple(values["bill_ids"]), "failures": tuple(values["failures"])})
 
 
 def new_session() -> int:
@@ -88,7 +90,7 @@ def session_key(session: int) -> int:
     return SESSIONS << 32 | session
 
 
-class JobLost(Exception):
+class JobLost(Exception):  # noqa: N818 (as the errors of transforms, named for what it is)
     """The attempt no longer owns its job: it was cancelled, or another worker claimed it. Nothing of it is stored."""
 
 
@@ -97,7 +99,7 @@ def _unknown(connection: Connection, table: sa.Table, org_id: str, ids: Sequence
     return [i for i in ids if i not in found]
 
 
-def _checked(connection: Connection, org_id: str, request: BillJobRequest | BillJobRecalculateRequest) -> None:
+def _checked(connection: Connection, org_id: str, request: Request) -> None:
     if isinstance(request, BillJobRecalculateRequest):
         field, table, noun, ids = "billIds", BILLS, "bill", request.bill_ids
     else:
@@ -108,7 +110,7 @@ def _checked(connection: Connection, org_id: str, request: BillJobRequest | Bill
         raise EntityInvalid(message, tuple(FieldProblem(f"{field}[{ids.index(i)}]", f"no {noun} has the id {i}") for i in unknown))
 
 
-def created(connection: Connection, org_id: str, request: BillJobRequest | BillJobRecalculateRequest, *, created_by: str | None) -> BillJob:
+def created(connection: Connection, org_id: str, request: Request, *, created_by: str | None) -> BillJob:
     """The new PENDING job, announced to the workers when the transaction commits.
 
     Raises:
@@ -137,7 +139,7 @@ def created_claimed(connection: Connection, org_id: str, request: BillJobRequest
     return _inserted(connection, org_id, request, created_by, status="INITIALIZING", claimed_by=session, attempts=1)
 
 
-def _inserted(connection: Connection, org_id: str, request: BillJobRequest | BillJobRecalculateRequest, created_by: str | None, **values: Any) -> BillJob:
+def _inserted(connection: Connection, org_id: str, request: Request, created_by: str | None, **values: Any) -> BillJob:
     row = connection.execute(
         sa.insert(BILL_JOBS)
         .values(
@@ -162,9 +164,7 @@ def job(connection: Connection, org_id: str, job_id: str) -> BillJob:
     return BillJob.of(row)
 
 
-def listed(
-    connection: Connection, org_id: str, *, statuses: Sequence[str] | None, before: int | None, limit: int
-) -> list[BillJob]:
+def listed(connection: Connection, org_id: str, *, statuses: Sequence[str] | None, before: int | None, limit: int) -> list[BillJob]:
     """At most ``limit`` jobs, newest first, with a sequence number below ``before``; of the given statuses where some are given."""
     query = sa.select(BILL_JOBS).where(BILL_JOBS.c.org_id == org_id)
     if statuses is not None:
@@ -243,3 +243,9 @@ def abandoned(connection: Connection, claim: BillJob, reason: str) -> None:
     """CANCEL the claimed job because it can't run at all; the reason stands among its failures."""
     failure = {"accountId": None, "accountCode": None, "reason": reason}
     advanced(connection, claim, status="CANCELLED", pending=0, failures=[failure], dt_completed=sa.func.clock_timestamp())
+
+
+def released(connection: Connection, claim: BillJob) -> None:
+    """Give the claimed job back because what it needs is away for now; the attempt does not count."""
+    advanced(connection, claim, status="PENDING", claimed_by=None, attempts=claim.attempts - 1)
+    connection.execute(sa.select(sa.func.pg_notify(CHANNEL, claim.id)))

@@ -15,6 +15,9 @@ from pipelines.storage.lake import Lake
 from pipelines.storage.lake_files import AddFile
 from transforms.datasets import BILL_LINE_ITEMS
 
+#: Small files of one bill date from which it is worth merging them.
+SMALL_FILES_MAX = 50
+
 
 def written(lake: Lake, org_id: str, calculation_id: str, lines: pl.DataFrame) -> list[AddFile]:
     """Files of the calculation's lines, sorted by bill so that the bills of one page lie together; not visible yet.
@@ -33,6 +36,12 @@ def committed(lake: Lake, org_id: str, calculation_id: str, files: Sequence[AddF
     """Make the files part of the table, once."""
     if files:
         lake.commit(BILL_LINE_ITEMS, org_id, files=files, app_id=f"bills-{calculation_id}", app_version=1)
+
+
+def compacted(lake: Lake, org_id: str) -> None:
+    """Merge the many small files that jobs of few accounts leave; only one process at a time may do it for an organization."""
+    order = ("bill_id", "calculation_id", "sequence_number")
+    lake.compact(BILL_LINE_ITEMS, org_id, columns={}, merged=lambda lines: lines.sort(*order), small_files=SMALL_FILES_MAX)
 
 
 def scanned(lake: Lake, org_id: str, headers: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
@@ -65,3 +74,28 @@ def lines_by_bill(lake: Lake, org_id: str, headers: Sequence[Mapping[str, Any]])
         found = len(grouped[header["id"]])
         assert found == header["line_count"], f"bill {header['id']} has {found} line items in the lake, its header says {header['line_count']}"
     return grouped
+
+
+def listed(
+    lake: Lake, org_id: str, headers: Sequence[Mapping[str, Any]], *, equal: Mapping[str, str], after: tuple[int, int] | None, limit: int
+) -> list[dict[str, Any]]:
+    """At most ``limit`` lines of the headers: newest bills first, each in its order; with the bill's sequence as ``bill_sequence``.
+
+    Args:
+        lake: The lake.
+        org_id: The organization.
+        headers: Rows of bills.
+        equal: Column -> the value that it must have.
+        after: (bill_sequence, sequence_number) of the last line that was shown.
+        limit: How many.
+    """
+    if not headers:
+        return []
+    owners = pl.LazyFrame({"bill_id": [b["id"] for b in headers], "bill_sequence": [b["sequence"] for b in headers]})
+    lines = scanned(lake, org_id, headers).filter(*(pl.col(name) == value for name, value in equal.items())).join(owners, on="bill_id")
+    if after is not None:
+        bill_sequence, number = after
+        own, position = pl.col("bill_sequence"), pl.col("sequence_number")
+        lines = lines.filter((own < bill_sequence) | ((own == bill_sequence) & (position > number)))
+    ordered = lines.sort("bill_sequence", "sequence_number", descending=[True, False])
+    return ordered.head(limit).collect().to_dicts()

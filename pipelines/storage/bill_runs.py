@@ -8,12 +8,14 @@ and is run again from the start.
 Put here the order of a job's work. Keep out the amounts (transforms) and the rows (bill_jobs.py, bill_writes.py).
 """
 
+import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from time import monotonic
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -33,6 +35,7 @@ from transforms.billing.headers import no_headers, stored_headers
 from transforms.billing.job_requests import BillJobRequest
 from transforms.billing.shards import shards, usage_of
 from transforms.configuration import Configuration
+from transforms.errors import EntityInvalid, NotFound, Refused, Unratable
 from transforms.rating.pipeline import billed
 from transforms.rating.run import BillRunResult
 
@@ -161,14 +164,54 @@ def ran(database: Database, lake: Lake, landing_root: Path, claim: BillJob) -> J
     )
 
 
-def ran_inline(database: Database, lake: Lake, landing_root: Path, org_id: str, request: BillJobRequest, *, created_by: str | None = None) -> JobSummary:
-    """Create a job and run it in this process; no worker claims it unless this process dies. The limit of unfinished jobs does not apply."""
+def ran_inline(
+    database: Database, lake: Lake, landing_root: Path, org_id: str, *, request: BillJobRequest, created_by: str | None = None
+) -> JobSummary:
+    """Create a job and run it in this process; no worker claims it unless this process dies.
+
+    The limit of unfinished jobs does not apply.
+    """
     session = bill_jobs.new_session()
     with database.session_lock(bill_jobs.session_key(session)) as is_ours:
         assert is_ours, f"the new session {session} is already taken"
         with database.transaction() as connection:
             claim = bill_jobs.created_claimed(connection, org_id, request, created_by=created_by, session=session)
         return ran(database, lake, landing_root, claim)
+
+
+def previewed(
+    database: Database, lake: Lake, landing_root: Path, org_id: str, *, request: BillJobRequest
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The header and the line items of the one bill that the request would yield now; nothing is stored.
+
+    The request must name exactly one account and a frequency.
+
+    Raises:
+        EntityInvalid: The request names no account or several, or no frequency.
+        NotFound: The account does not exist.
+        Unratable: The bill can't be computed; the message says why.
+        Refused: The account has no bill for that date.
+    """
+    if request.account_ids is None or len(request.account_ids) != 1:
+        raise EntityInvalid.of("accountIds", "a preview is of one account: give exactly one id in accountIds")
+    if request.billing_frequency is None:
+        raise EntityInvalid.of("billingFrequency", "a preview is of one bill: give its billingFrequency")
+    account_id = request.account_ids[0]
+    given = inputs(database, lake, landing_root, org_id)
+    if account_id not in given.configuration.accounts["account_id"]:
+        raise NotFound("Account", account_id)
+    scope = created_scope(request, today=given.today)
+    for result in results(given, scope, shard_done=lambda _: None):
+        for failure in result.failures.iter_rows(named=True):
+            raise Unratable(failure["reason"])
+        headers = stored_headers(result.bills, result.line_items, overrides=scope.overrides, timezone=scope.timezone(given.configuration))
+        for header in headers.iter_rows(named=True):
+            conversions = json.loads(header["currency_conversions"])
+            with database.transaction() as connection:
+                counted = provenance.certificates(connection, org_id, [(header["start_date"], header["end_date"])])
+            lines = result.line_items.filter(pl.col("bill_id") == header["id"]).sort("sequence_number")
+            return {**header, "currency_conversions": conversions, "certificates": counted}, lines.to_dicts()
+    raise Refused(f"account {account_id} has no {request.billing_frequency} bill for that date")
 
 
 def _scopes(database: Database, claim: BillJob, given: Inputs) -> tuple[list[BillScope], list[Failure]]:

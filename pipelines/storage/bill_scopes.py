@@ -76,7 +76,8 @@ def created_scope(request: BillJobRequest, *, today: date) -> BillScope:
 
 def recalculated_scopes(connection: Connection, org_id: str, bill_ids: Sequence[str], *, today: date) -> tuple[list[BillScope], list[Failure]]:
     """The runs that compute the bills again, and a failure per bill that is locked or was deleted meanwhile."""
-    rows = connection.execute(sa.select(BILLS).where(BILLS.c.org_id == org_id, BILLS.c.id.in_(bill_ids)).order_by(BILLS.c.id)).mappings().all()
+    query = sa.select(BILLS).where(BILLS.c.org_id == org_id, BILLS.c.id.in_(bill_ids)).order_by(BILLS.c.id)
+    rows = [dict(row) for row in connection.execute(query).mappings()]
     gone = set(bill_ids) - {row["id"] for row in rows}
     failures: list[Failure] = [{"accountId": None, "accountCode": None, "billId": i, "reason": f"bill {i} was deleted"} for i in sorted(gone)]
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}

@@ -10,13 +10,13 @@ from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, RowMapping
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select
 
 from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILLS
 from transforms.errors import NotFound, Refused
 
 #: A header with the provenance of its calculation (DECISIONS 33).
-_HEADERS = sa.select(
+HEADERS = sa.select(
     BILLS,
     BILL_CALCULATIONS.c.configuration_hash,
     BILL_CALCULATIONS.c.configuration_as_of,
@@ -24,6 +24,15 @@ _HEADERS = sa.select(
     BILL_CALCULATIONS.c.dataset_versions,
     BILL_CALCULATIONS.c.certificates,
 ).join_from(BILLS, BILL_CALCULATIONS, sa.and_(BILLS.c.org_id == BILL_CALCULATIONS.c.org_id, BILLS.c.calculation_id == BILL_CALCULATIONS.c.id))
+
+
+#: One row of HEADERS by column.
+Header = dict[str, Any]
+
+
+def headers(connection: Connection, query: Select[Any]) -> list[Header]:
+    """The rows of a query on HEADERS."""
+    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,31 +72,29 @@ class BillFilter:
         return [c.org_id == org_id, *(condition for value, condition in pairs if value is not None)]
 
 
-def bill(connection: Connection, org_id: str, bill_id: str) -> RowMapping:
+def bill(connection: Connection, org_id: str, bill_id: str) -> Header:
     """The header of an id; raises NotFound."""
-    row = connection.execute(_HEADERS.where(BILLS.c.org_id == org_id, BILLS.c.id == bill_id)).mappings().one_or_none()
-    if row is None:
+    found = headers(connection, HEADERS.where(BILLS.c.org_id == org_id, BILLS.c.id == bill_id))
+    if not found:
         raise NotFound("Bill", bill_id)
-    return row
+    return found[0]
 
 
-def listed(
-    connection: Connection, org_id: str, bills: BillFilter, *, before: int | None, limit: int
-) -> Sequence[RowMapping]:
+def listed(connection: Connection, org_id: str, bills: BillFilter, *, before: int | None, limit: int) -> list[Header]:
     """At most ``limit`` headers, newest first, with a sequence number below ``before``."""
-    query = _HEADERS.where(*bills.conditions(org_id))
+    query = HEADERS.where(*bills.conditions(org_id))
     if before is not None:
         query = query.where(BILLS.c.sequence < before)
-    return connection.execute(query.order_by(BILLS.c.sequence.desc()).limit(limit)).mappings().all()
+    return headers(connection, query.order_by(BILLS.c.sequence.desc()).limit(limit))
 
 
-def latest(connection: Connection, org_id: str, account_id: str) -> RowMapping:
+def latest(connection: Connection, org_id: str, account_id: str) -> Header:
     """The account's bill with the latest bill date (of several, the newest); raises NotFound when it has none."""
-    query = _HEADERS.where(BILLS.c.org_id == org_id, BILLS.c.account_id == account_id)
-    row = connection.execute(query.order_by(BILLS.c.bill_date.desc(), BILLS.c.sequence.desc()).limit(1)).mappings().one_or_none()
-    if row is None:
+    query = HEADERS.where(BILLS.c.org_id == org_id, BILLS.c.account_id == account_id)
+    found = headers(connection, query.order_by(BILLS.c.bill_date.desc(), BILLS.c.sequence.desc()).limit(1))
+    if not found:
         raise NotFound("A bill of account", account_id)
-    return row
+    return found[0]
 
 
 def _locked_rows(connection: Connection, org_id: str, ids: Sequence[str]) -> dict[str, RowMapping]:
@@ -127,7 +134,7 @@ def approved_where(connection: Connection, org_id: str, bills: BillFilter, *, ac
     return approved(connection, org_id, ids, actor=actor)
 
 
-def with_status(connection: Connection, org_id: str, bill_id: str, status: str, *, actor: str) -> RowMapping:
+def with_status(connection: Connection, org_id: str, bill_id: str, status: str, *, actor: str) -> Header:
     """The bill with the status APPROVED or PENDING.
 
     Raises:
@@ -145,7 +152,7 @@ def with_status(connection: Connection, org_id: str, bill_id: str, status: str, 
     return bill(connection, org_id, bill_id)
 
 
-def locked(connection: Connection, org_id: str, bill_id: str, *, actor: str) -> RowMapping:
+def locked(connection: Connection, org_id: str, bill_id: str, *, actor: str) -> Header:
     """The bill, locked for good; locking twice changes nothing.
 
     Raises:
@@ -160,7 +167,7 @@ def locked(connection: Connection, org_id: str, bill_id: str, *, actor: str) -> 
     return bill(connection, org_id, bill_id)
 
 
-def deleted(connection: Connection, org_id: str, bill_id: str) -> RowMapping:
+def deleted(connection: Connection, org_id: str, bill_id: str) -> Header:
     """The bill as it was; its line items stay in the lake, where nothing refers to them any more.
 
     Raises:
@@ -172,3 +179,23 @@ def deleted(connection: Connection, org_id: str, bill_id: str) -> RowMapping:
     last = bill(connection, org_id, bill_id)
     connection.execute(sa.delete(BILLS).where(BILLS.c.org_id == org_id, BILLS.c.id == bill_id))
     return last
+
+
+def line_owners(connection: Connection, org_id: str, *, bill_id: str | None, after: tuple[int, int] | None, lines: int | None) -> list[Header]:
+    """Headers whose lines come next in the list of all line items: newest bills first.
+
+    Args:
+        connection: An open transaction.
+        org_id: The organization.
+        bill_id: Only this bill.
+        after: (sequence of a bill, sequence number of its line) that the list has shown last.
+        lines: Enough bills for so many lines; None is all of them.
+    """
+    query = HEADERS.where(BILLS.c.org_id == org_id, BILLS.c.line_count > 0)
+    if bill_id is not None:
+        query = query.where(BILLS.c.id == bill_id)
+    if after is not None:
+        query = query.where(BILLS.c.sequence <= after[0])
+    # Every bill here has a line at least, and the first may be shown to its end already.
+    limited = query.order_by(BILLS.c.sequence.desc()).limit(None if lines is None else lines + 1)
+    return headers(connection, limited)

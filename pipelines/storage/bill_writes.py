@@ -42,6 +42,8 @@ _CALCULATED = (
     "purchase_order_number",
     "overrides",
 )
+#: Condition on a row c of computed_bills.
+_IS_NEW = "NOT EXISTS (SELECT FROM bills e WHERE e.org_id = :org_id AND e.id = c.id)"
 _KEY = ("id", "account_id", "billing_frequency", "bill_frequency_interval", "bill_date")
 _COPIED = (*_KEY, *_CALCULATED)
 _JOB_COLUMNS = ("calculation_id", "bill_job_id", "last_calculated_at")
@@ -94,19 +96,14 @@ def stored(connection: Connection, claim: BillJob, calculation: Calculation, bil
     _copied(connection, bills)
     if calculation.configuration.organization.suppressed_empty_bills:
         # A bill that exists and has become empty stays, with nothing on it: its old lines must not stand (billing.md 2.9).
-        connection.execute(
-            sa.text("DELETE FROM computed_bills c WHERE line_count = 0 AND NOT EXISTS (SELECT FROM bills b WHERE b.org_id = :org_id AND b.id = c.id)"),
-            {"org_id": claim.org_id},
-        )
-    kept = connection.execute(
-        sa.text("SELECT c.id, c.account_id, c.account_code FROM computed_bills c JOIN bills b ON b.org_id = :org_id AND b.id = c.id WHERE b.locked ORDER BY c.id"),
-        {"org_id": claim.org_id},
-    ).all()
+        connection.execute(sa.text(f"DELETE FROM computed_bills c WHERE line_count = 0 AND {_IS_NEW}"), {"org_id": claim.org_id})
     connection.execute(_WRITE, _parameters(connection, claim, calculation))
-    ids = connection.scalars(
-        sa.text("SELECT c.id FROM computed_bills c JOIN bills b ON b.org_id = :org_id AND b.id = c.id WHERE NOT b.locked ORDER BY c.id"),
-        {"org_id": claim.org_id},
-    ).all()
+    existing = (
+        "SELECT c.id, c.account_id, c.account_code, b.locked FROM computed_bills c JOIN bills b ON b.org_id = :org_id AND b.id = c.id ORDER BY c.id"
+    )
+    rows = connection.execute(sa.text(existing), {"org_id": claim.org_id}).all()
+    kept = [row for row in rows if row.locked]
+    ids = [row.id for row in rows if not row.locked]
     unchanged = [_locked_failure(row) for row in kept]
     bill_jobs.advanced(
         connection,
@@ -122,7 +119,8 @@ def stored(connection: Connection, claim: BillJob, calculation: Calculation, bil
 
 
 def _locked_failure(row: Any) -> dict[str, str | None]:
-    return {"accountId": row.account_id, "accountCode": row.account_code, "billId": row.id, "reason": f"bill {row.id} is locked and was not calculated again"}
+    reason = f"bill {row.id} is locked and was not calculated again"
+    return {"accountId": row.account_id, "accountCode": row.account_code, "billId": row.id, "reason": reason}
 
 
 def _copied(connection: Connection, bills: pl.DataFrame) -> None:
@@ -155,9 +153,7 @@ def _parameters(connection: Connection, claim: BillJob, calculation: Calculation
 
 def _first_number(connection: Connection, org_id: str, start: int) -> int:
     """The sequential invoice number of the first new bill; the sequence is moved behind the last (billing.md 2.9)."""
-    new = connection.scalar(
-        sa.text("SELECT count(*) FROM computed_bills c WHERE NOT EXISTS (SELECT FROM bills b WHERE b.org_id = :org_id AND b.id = c.id)"), {"org_id": org_id}
-    )
+    new = connection.scalar(sa.text(f"SELECT count(*) FROM computed_bills c WHERE {_IS_NEW}"), {"org_id": org_id})
     query = sa.select(BILL_SEQUENCES.c.start_number, BILL_SEQUENCES.c.last_number).where(BILL_SEQUENCES.c.org_id == org_id).with_for_update()
     row = connection.execute(query).one_or_none()
     last = row.last_number if row is not None and row.start_number == start else start
@@ -184,8 +180,7 @@ def _write_statement() -> sa.TextClause:
                now(), now(), CAST(:actor AS text), CAST(:actor AS text)
         FROM computed_bills c
         LEFT JOIN (
-            SELECT x.id, row_number() OVER (ORDER BY x.bill_date, x.account_code, x.id) - 1 AS position FROM computed_bills x
-            WHERE NOT EXISTS (SELECT FROM bills e WHERE e.org_id = :org_id AND e.id = x.id)
+            SELECT c.id, row_number() OVER (ORDER BY c.bill_date, c.account_code, c.id) - 1 AS position FROM computed_bills c WHERE {_IS_NEW}
         ) n ON n.id = c.id
         ORDER BY c.id
         ON CONFLICT (org_id, id) DO UPDATE SET {changed},

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from transforms.entities.fields import by_wire_name
-from transforms.entities.resource import Entity
+from transforms.entities.resource import Entity, ValueObject
 from transforms.errors import EntityInvalid, FieldProblem
 
-E = TypeVar("E", bound=Entity)
+E = TypeVar("E", bound=ValueObject)
 
 
 def wire_path(location: tuple[str | int, ...]) -> str:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from transforms.entities.resource import CodeReference, Entity, ReadOnly, Reference
+from transforms.entities.resource import CodeReference, ReadOnly, Reference, ValueObject
 
 _SCALARS = (bool, int, Decimal, datetime, date, str)
 
@@ -91,12 +91,12 @@ def _spec(name: str, info: FieldInfo) -> FieldSpec:
 
 
 @cache
-def fields(kind: type[Entity]) -> Mapping[str, FieldSpec]:
+def fields(kind: type[ValueObject]) -> Mapping[str, FieldSpec]:
     """snake_case name -> field, in declared order."""
     return {name: _spec(name, info) for name, info in kind.model_fields.items()}
 
 
 @cache
-def by_wire_name(kind: type[Entity]) -> Mapping[str, FieldSpec]:
+def by_wire_name(kind: type[ValueObject]) -> Mapping[str, FieldSpec]:
     """Wire name -> field."""
     return {f.wire: f for f in fields(kind).values()}

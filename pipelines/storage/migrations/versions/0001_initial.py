@@ -1,4 +1,4 @@
-# ruff: noqa
+"""The first schema, written by regenerate.py from the declarations; do not edit."""
 """The first schema, written by regenerate.py from the declarations; do not edit."""
 
 import sqlalchemy as sa

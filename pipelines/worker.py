@@ -1,0 +1,208 @@
+"""The resident worker: ``python -m pipelines.worker``. It ingests what lands and runs bill jobs.
+
+One thread ingests continuously, so that acknowledged usage shows within about two seconds; a few threads claim and run bill
+jobs, woken by NOTIFY. A database that is away is waited for. A worker that is killed leaves nothing half done: its session's
+lock falls and its jobs are run again by whoever is alive (bill_jobs.py).
+
+Put here the threads and their lives. Keep out what a batch (ingest.py) or a job (bill_runs.py) does. Dagster is only told
+afterwards, and only when ``DAGSTER_HOME`` is set (recorder.py).
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.recorder import Recorder
+from pipelines.storage import bill_jobs, bill_lines
+from pipelines.storage.bill_jobs import BillJob, JobLost
+from pipelines.storage.bill_runs import ran
+from pipelines.storage.database import Database, connected, migrated
+from pipelines.storage.ingest import ingested
+from pipelines.storage.lake import Lake
+from pipelines.storage.logs import event, logging_started
+from pipelines.storage.settings import Settings, settings_of
+from transforms.errors import MeterhouseError, Unavailable
+
+LOG = logging.getLogger("worker")
+
+#: Bill jobs that one worker runs at once.
+JOB_THREADS = 2
+#: Seconds after which a thread looks for jobs of dead workers though nobody woke it.
+CLAIM_SECONDS = 1.0
+#: Seconds between looks at the landing folder.
+LANDING_SECONDS = 0.1
+#: Least seconds from one batch of a trickle to the next: fewer, larger files, and still visible within two seconds.
+BATCH_SECONDS = 1.0
+#: Longest pause while something is away.
+PAUSE_SECONDS = 5.0
+#: Seconds that running jobs get to finish when the worker is asked to stop; they are run again at the next start otherwise.
+GRACE_SECONDS = 8.0
+#: Upper half of the advisory locks under which an organization's line item files are merged.
+COMPACTION = 0x6D68_1004
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What the threads share."""
+
+    database: Database
+    lake: Lake
+    landing_root: Path
+    recorder: Recorder
+    stop: threading.Event
+
+    def threads(self) -> list[threading.Thread]:
+        """The worker's threads, not started."""
+        loops = [("ingest", self._ingesting), *((f"jobs-{n}", self._billing) for n in range(1, JOB_THREADS + 1))]
+        return [threading.Thread(target=self._resident, args=(name, loop), name=name, daemon=True) for name, loop in loops]
+
+    def _resident(self, name: str, loop: Callable[[], None]) -> None:
+        """Run the loop until the worker stops; wait and begin anew where it breaks."""
+        pause = 0.1
+        while not self.stop.is_set():
+            begun = time.monotonic()
+            try:
+                loop()
+            except (Unavailable, OSError) as error:
+                LOG.warning(event("waiting", thread=name, reason=error))
+            except Exception:
+                # The edge of the process: what is broken in one batch must not end the bill jobs, nor the other way round.
+                LOG.exception(event("broken", thread=name))
+            pause = 0.1 if time.monotonic() - begun > PAUSE_SECONDS else min(pause * 2, PAUSE_SECONDS)
+            self.stop.wait(pause)
+
+    def _ingesting(self) -> None:
+        seen: object = None
+        while not self.stop.is_set():
+            now = landed(self.landing_root)
+            if now == seen:
+                self.stop.wait(LANDING_SECONDS)
+                continue
+            begun = time.monotonic()
+            while not self.stop.is_set() and (result := ingested(self.database, self.lake, self.landing_root)) is not None:
+                self.recorder.ingested(result, time.monotonic() - begun)
+            seen = now
+            self.stop.wait(max(0.0, BATCH_SECONDS - (time.monotonic() - begun)))
+
+    def _billing(self) -> None:
+        session = bill_jobs.new_session()
+        with self.database.session_lock(bill_jobs.session_key(session)) as is_ours, self.database.listening(bill_jobs.CHANNEL) as listener:
+            assert is_ours, f"the new session {session} is already taken"
+            while not self.stop.is_set():
+                with self.database.transaction() as connection:
+                    claim = bill_jobs.claimed(connection, session)
+                if claim is None:
+                    listener.notified(CLAIM_SECONDS)
+                else:
+                    self._job(claim)
+
+    def _job(self, claim: BillJob) -> None:
+        """Run the claimed job, and see to it that it ends in any case."""
+        fields = {"org": claim.org_id, "job": claim.id, "type": claim.type}
+        if claim.attempts > bill_jobs.ATTEMPTS_MAX:
+            self._abandon(claim, f"its worker died {bill_jobs.ATTEMPTS_MAX} times while it ran; the worker's log may say why")
+            return
+        LOG.info(event("job started", **fields, attempt=claim.attempts))
+        try:
+            summary = ran(self.database, self.lake, self.landing_root, claim)
+        except JobLost:
+            LOG.info(event("job dropped", **fields, reason="cancelled or claimed by another worker"))
+            return
+        except (Unavailable, OSError):
+            with self.database.transaction() as connection:
+                bill_jobs.released(connection, claim)
+            raise
+        except MeterhouseError as error:
+            self._abandon(claim, str(error))
+            return
+        except Exception as error:
+            # A defect of ours in one job: say so in the job, so that its client learns of it, and keep the worker for the others.
+            LOG.exception(event("job broken", **fields))
+            self._abandon(claim, f"internal error ({type(error).__name__}); the worker's log has the details")
+            return
+        done = {"bills": summary.bills, "lines": summary.line_items, "failures": summary.failures, "seconds": f"{summary.seconds:.3f}"}
+        LOG.info(event("job complete", **fields, **done))
+        self.recorder.job_done(summary)
+        self._compact(claim.org_id)
+
+    def _abandon(self, claim: BillJob, reason: str) -> None:
+        LOG.error(event("job cancelled", org=claim.org_id, job=claim.id, reason=reason))
+        try:
+            with self.database.transaction() as connection:
+                bill_jobs.abandoned(connection, claim, reason)
+        except JobLost:
+            LOG.info(event("job dropped", org=claim.org_id, job=claim.id, reason="cancelled or claimed by another worker"))
+
+    def _compact(self, org_id: str) -> None:
+        with self.database.session_lock(COMPACTION << 32 | zlib.crc32(org_id.encode())) as is_ours:
+            if is_ours:
+                bill_lines.compacted(self.lake, org_id)
+
+
+def landed(landing_root: Path) -> object:
+    """A value that changes whenever something is added to the landing: the sizes of its files, a stat each."""
+    sizes = {}
+    for path in landing_root.rglob("*"):
+        try:
+            sizes[str(path)] = path.stat().st_size
+        except FileNotFoundError:  # ingested and removed meanwhile
+            continue
+    return sizes
+
+
+def opened_database(settings: Settings, stop: threading.Event) -> Database | None:
+    """The database, as soon as it can be reached; None when the worker is to stop before."""
+    pause = 0.1
+    while not stop.is_set():
+        try:
+            database = connected(settings)
+        except Unavailable as error:
+            LOG.warning(event("waiting", reason=error))
+            stop.wait(pause)
+            pause = min(pause * 2, PAUSE_SECONDS)
+            continue
+        migrated(database)
+        return database
+    return None
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT."""
+    settings = settings_of()
+    logging_started(settings.log_level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    database = opened_database(settings, stop)
+    if database is None:
+        return 0
+    settings.landing_root.mkdir(parents=True, exist_ok=True)
+    recorder = Recorder.of_environment()
+    worker = Worker(database, Lake(settings.lake_root, settings.lake_options), settings.landing_root, recorder, stop)
+    threads = [*worker.threads(), *recorder.threads(stop)]
+    for thread in threads:
+        thread.start()
+    LOG.info(event("started", pid=os.getpid(), home=settings.home, job_threads=JOB_THREADS))
+    stop.wait()
+    deadline = time.monotonic() + GRACE_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    unfinished = [thread.name for thread in threads if thread.is_alive()]
+    database.close()
+    LOG.info(event("stopped", unfinished=",".join(unfinished) or "none"))
+    if unfinished:
+        # Threads in native code can't be ended; what they did is dropped and their jobs are run again.
+        sys.stderr.flush()
+        os._exit(0)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.dependencies import Body, Caller, ProcessState
+from api.dependencies import Body, Caller, EntityId, ProcessState
 from api.encoding import json_response
 from api.pagination import NextToken, PageSize, envelope
 from pipelines.storage import config_store
@@ -31,19 +31,19 @@ def _collection_routes(router: APIRouter, kind: type[Entity], path: str) -> None
             page = config_store.listed(connection, caller.org_id, kind, dict(request.query_params), size=page_size, token=next_token)
         return json_response(envelope(map(document, page.data), page.next_token))
 
-    def get(state: ProcessState, caller: Caller, id: str) -> Response:
+    def get(state: ProcessState, caller: Caller, entity_id: EntityId) -> Response:
         with state.database.transaction() as connection:
-            one = config_store.entity(connection, caller.org_id, kind, id)
+            one = config_store.entity(connection, caller.org_id, kind, entity_id)
         return json_response(document(one))
 
-    def update(state: ProcessState, caller: Caller, id: str, body: Body) -> Response:
+    def update(state: ProcessState, caller: Caller, entity_id: EntityId, body: Body) -> Response:
         with state.database.transaction() as connection:
-            one = config_store.updated(connection, caller.org_id, id, validated(kind, body), caller.id)
+            one = config_store.updated(connection, caller.org_id, entity_id, validated(kind, body), caller.id)
         return json_response(document(one))
 
-    def delete(state: ProcessState, caller: Caller, id: str) -> Response:
+    def delete(state: ProcessState, caller: Caller, entity_id: EntityId) -> Response:
         with state.database.transaction() as connection:
-            one = config_store.deleted(connection, caller.org_id, kind, id, caller.id)
+            one = config_store.deleted(connection, caller.org_id, kind, entity_id, caller.id)
         return json_response(document(one))
 
     routes: tuple[tuple[str, str, Any], ...] = (

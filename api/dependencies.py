@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
 from api.encoding import parsed
 from pipelines.storage.database import Database
@@ -72,3 +72,4 @@ async def body_of(request: Request) -> Any:
 ProcessState = Annotated[State, Depends(state_of)]
 Caller = Annotated[Principal, Depends(caller_of)]
 Body = Annotated[Any, Depends(body_of)]
+EntityId = Annotated[str, Path(alias="id")]

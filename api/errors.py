@@ -8,8 +8,7 @@ from http import HTTPStatus
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -82,7 +81,7 @@ async def _http(request: Request, error: Exception) -> Response:
     return error_response(error.status_code, str(error.detail or HTTPStatus(error.status_code).phrase))
 
 
-async def _database(_request: Request, error: Exception) -> Response:
+async def _database(_request: Request, _error: Exception) -> Response:
     return error_response(503, "the database can't be reached at the moment; try again")
 
 

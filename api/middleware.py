@@ -22,6 +22,7 @@ class CollapsedSlashes:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with single slashes."""
         if scope["type"] == "http" and "//" in scope["path"]:
             scope = {**scope, "path": re.sub("/{2,}", "/", scope["path"]), "raw_path": re.sub(b"/{2,}", b"/", scope.get("raw_path") or b"")}
         await self.app(scope, receive, send)
@@ -34,6 +35,7 @@ class LimitedBody:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, counting its body."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -36,7 +36,12 @@ def _paths(resource: Resource) -> dict[str, Any]:
     body = {"required": True, "content": {"application/json": {"schema": one}}}
 
     def operation(verb: str, answer: dict[str, Any], query: tuple[str, ...] = (), has_body: bool = False) -> dict[str, Any]:
-        described = {"operationId": f"{verb}{resource.kind}", "tags": [resource.kind], "summary": f"{verb} {resource.kind}", "responses": _answer(answer)}
+        described: dict[str, Any] = {
+            "operationId": f"{verb}{resource.kind}",
+            "tags": [resource.kind],
+            "summary": f"{verb} {resource.kind}",
+            "responses": _answer(answer),
+        }
         described["parameters"] = _parameters(query, "query")
         return {**described, "requestBody": body} if has_body else described
 

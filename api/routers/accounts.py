@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from api.dependencies import Caller, ProcessState
+from api.dependencies import Caller, EntityId, ProcessState
 from api.encoding import json_response
 from api.pagination import NextToken, PageSize, envelope
 from pipelines.storage import config_store
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/organizations/{org_id}/accounts", tags=["Account"])
 
 
 @router.get("/search")
-def search(
+def search(  # noqa: PLR0917 - FastAPI passes query parameters by name
     state: ProcessState,
     caller: Caller,
     search_query: Annotated[str, Query(alias="searchQuery")] = "",
@@ -43,9 +43,9 @@ def search(
 
 
 @router.get("/{id}/children")
-def children(state: ProcessState, caller: Caller, id: str, page_size: PageSize = None, next_token: NextToken = None) -> Response:
+def children(state: ProcessState, caller: Caller, entity_id: EntityId, page_size: PageSize = None, next_token: NextToken = None) -> Response:
     """The account's child accounts, newest first."""
     with state.database.transaction() as connection:
-        parent = config_store.entity(connection, caller.org_id, Account, id)
+        parent = config_store.entity(connection, caller.org_id, Account, entity_id)
         page = config_store.children(connection, caller.org_id, parent.id, size=page_size, token=next_token)
     return json_response(envelope(map(document, page.data), page.next_token))

@@ -19,6 +19,21 @@ from pipelines.storage.config_store import locked, next_account_numbers
 from pipelines.storage.entity_tables import TABLES
 
 _JSON = msgspec.json.Encoder()
+#: Columns of a new account, in the order in which they are copied.
+_COLUMNS = (
+    "org_id",
+    "id",
+    "version",
+    "dt_created",
+    "dt_last_modified",
+    "created_by",
+    "last_modified_by",
+    "custom_fields",
+    "name",
+    "code",
+    "email_address",
+    "account_number",
+)
 
 
 def accounts_created(connection: Connection, org_id: str, codes: Sequence[str], actor: str) -> pl.DataFrame:
@@ -35,7 +50,9 @@ def accounts_created(connection: Connection, org_id: str, codes: Sequence[str], 
     """
     now = locked(connection, org_id)
     accounts = TABLES["Account"].c
-    query = select(accounts.code, accounts.id, accounts.account_number).where(accounts.org_id == org_id, accounts.code == any_(bindparam("codes", list(codes), ARRAY(Text))))
+    query = select(accounts.code, accounts.id, accounts.account_number).where(
+        accounts.org_id == org_id, accounts.code == any_(bindparam("codes", list(codes), ARRAY(Text)))
+    )
     known = {row.code: (row.id, row.account_number) for row in connection.execute(query)}
     missing = [code for code in codes if code not in known]
     first = next_account_numbers(connection, org_id, len(missing)) if missing else 0
@@ -49,7 +66,7 @@ def accounts_created(connection: Connection, org_id: str, codes: Sequence[str], 
 def _written(connection: Connection, org_id: str, new: Sequence[tuple[str, str, int]], now: datetime, actor: str) -> None:
     driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
     with driver.cursor() as cursor:
-        columns = "org_id, id, version, dt_created, dt_last_modified, created_by, last_modified_by, custom_fields, name, code, email_address, account_number"
+        columns = ", ".join(_COLUMNS)
         with cursor.copy(f"COPY accounts ({columns}) FROM STDIN") as copy:
             for account_id, code, number in new:
                 copy.write_row((org_id, account_id, 1, now, now, actor, actor, "{}", f"{code}-autocreated", code, _email(org_id, code), number))

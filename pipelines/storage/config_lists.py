@@ -21,7 +21,7 @@ from transforms.entities.accounts import Account
 from transforms.entities.fields import fields
 from transforms.entities.organization import time_zone
 from transforms.entities.registry import BY_KIND
-from transforms.entities.resource import Entity, Filter
+from transforms.entities.resource import Entity
 from transforms.errors import EntityInvalid
 
 E = TypeVar("E", bound=Entity)
@@ -69,7 +69,13 @@ def page_size(given: int | None, largest: int) -> int:
 
 
 def listed(
-    connection: Connection, org_id: str, kind: type[E], parameters: Mapping[str, str] | None = None, *, size: int | None = None, token: str | None = None
+    connection: Connection,
+    org_id: str,
+    kind: type[E],
+    parameters: Mapping[str, str] | None = None,
+    *,
+    size: int | None = None,
+    token: str | None = None,
 ) -> Page[E]:
     """A page of the kind's entities, newest first.
 
@@ -85,18 +91,17 @@ def listed(
         EntityInvalid: A filter's value, the size or the token can't be.
     """
     resource = BY_KIND[kind.__name__]
-    table = TABLES[kind.__name__]
-    conditions = [c for name, f in resource.filters.items() for c in _filter_conditions(connection, org_id, table, kind, name, f, parameters or {})]
-    return _page(connection, org_id, kind, conditions, page_size(size, resource.page_size_max), token)
+    conditions = [c for name in resource.filters for c in _filter_conditions(connection, org_id, kind, name, parameters=parameters or {})]
+    return _page(connection, org_id, kind, conditions, size=page_size(size, resource.page_size_max), token=token)
 
 
 def children(connection: Connection, org_id: str, account_id: str, *, size: int | None = None, token: str | None = None) -> Page[Account]:
     """A page of an account's child accounts, newest first."""
     condition = TABLES["Account"].c.parent_account_id == account_id
-    return _page(connection, org_id, Account, [condition], page_size(size, 200), token)
+    return _page(connection, org_id, Account, [condition], size=page_size(size, 200), token=token)
 
 
-def _page(connection: Connection, org_id: str, kind: type[E], conditions: list[ColumnElement[bool]], size: int, token: str | None) -> Page[E]:
+def _page(connection: Connection, org_id: str, kind: type[E], conditions: list[ColumnElement[bool]], *, size: int, token: str | None) -> Page[E]:
     table = TABLES[kind.__name__]
     query = select(*columns_of(kind), table.c.sequence.label("row_sequence")).where(table.c.org_id == org_id, *conditions)
     if token:
@@ -109,8 +114,9 @@ def _page(connection: Connection, org_id: str, kind: type[E], conditions: list[C
 
 
 def _filter_conditions(
-    connection: Connection, org_id: str, table: Table, kind: type[Entity], name: str, declared: Filter, parameters: Mapping[str, str]
+    connection: Connection, org_id: str, kind: type[Entity], name: str, *, parameters: Mapping[str, str]
 ) -> list[ColumnElement[bool]]:
+    table, declared = TABLES[kind.__name__], BY_KIND[kind.__name__].filters[name]
     value = parameters.get(name)
     has_companion = not declared.beside or any(parameters.get(other) for other in declared.beside)
     if declared.match == "include_all":

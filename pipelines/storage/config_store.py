@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, func, insert, select, text, update
-from sqlalchemy import delete as delete_from
+from sqlalchemy import Connection, Table, delete as delete_from, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from pipelines.storage.config_lists import Page, children, listed
@@ -41,6 +40,9 @@ __all__ = [
 ]
 
 E = TypeVar("E", bound=Entity)
+
+#: Kind -> kinds with read-only fields that follow from it.
+_FOLLOWERS = {"Aggregation": ("CompoundAggregation",)}
 
 
 def locked(connection: Connection, org_id: str, *, shared: bool = False) -> datetime:
@@ -72,7 +74,7 @@ def created(connection: Connection, org_id: str, new: E, actor: str) -> E:
         connection.execute(insert(TABLES[resource.kind]).values(values))
     except IntegrityError as error:
         raise _domain_error(resource, one, error) from None
-    _record(connection, org_id, one, "CREATED", now, actor)
+    _record(connection, org_id, one, "CREATED", now=now, actor=actor)
     return one
 
 
@@ -98,19 +100,39 @@ def updated(connection: Connection, org_id: str, entity_id: str, new: E, actor: 
     }
     one = new.model_copy(update={"id": entity_id, **audit})
     one = _checked(connection, org_id, resource, one, previous)
+    _refuse_lost_code(connection, org_id, resource, previous, one)
+    _replaced(connection, org_id, resource, one, now=now, actor=actor)
+    for dependent in _FOLLOWERS.get(resource.kind, ()):
+        _followed(connection, org_id, BY_KIND[dependent], now, actor)
+    return one
+
+
+def _refuse_lost_code(connection: Connection, org_id: str, resource: Resource, previous: Entity, one: Entity) -> None:
     old_code, new_code = getattr(previous, "code", None), getattr(one, "code", None)
     if old_code != new_code:
         users = list(_code_users(connection, org_id, resource, old_code))
         if users:
             raise EntityInvalid.of("code", f"code {old_code!r} can't be changed: {_listing(users)}")
+
+
+def _replaced(connection: Connection, org_id: str, resource: Resource, one: Entity, *, now: datetime, actor: str) -> None:
     table = TABLES[resource.kind]
     values = {k: v for k, v in row_values(one).items() if k != "id"}
     try:
-        connection.execute(update(table).where(table.c.org_id == org_id, table.c.id == entity_id).values(values))
+        connection.execute(update(table).where(table.c.org_id == org_id, table.c.id == one.id).values(values))
     except IntegrityError as error:
         raise _domain_error(resource, one, error) from None
-    _record(connection, org_id, one, "UPDATED", now, actor)
-    return one
+    _record(connection, org_id, one, "UPDATED", now=now, actor=actor)
+
+
+def _followed(connection: Connection, org_id: str, resource: Resource, now: datetime, actor: str) -> None:
+    """Bring the read-only fields of a kind up to date after the kind that they follow from has changed."""
+    neighbours = StoredNeighbours(connection, org_id)
+    for previous in entities(connection, org_id, resource.entity):
+        one = resource.check(previous, neighbours, previous)
+        if one != previous:
+            audit = {"version": (previous.version or 0) + 1, "dt_last_modified": now, "last_modified_by": actor}
+            _replaced(connection, org_id, resource, one.model_copy(update=audit), now=now, actor=actor)
 
 
 def deleted(connection: Connection, org_id: str, kind: type[E], entity_id: str, actor: str) -> E:
@@ -127,7 +149,7 @@ def deleted(connection: Connection, org_id: str, kind: type[E], entity_id: str, 
     if users:
         raise Refused(f"{kind.__name__} {_label(one)} can't be deleted: {_listing(users)}")
     resource.check(None, StoredNeighbours(connection, org_id), one)
-    _record(connection, org_id, one, "DELETED", now, actor)
+    _record(connection, org_id, one, "DELETED", now=now, actor=actor)
     table = TABLES[resource.kind]
     try:
         connection.execute(delete_from(table).where(table.c.org_id == org_id, table.c.id == entity_id))
@@ -164,7 +186,7 @@ def _compare_versions(resource: Resource, new: Entity, previous: Entity) -> None
     if new.version is None:
         raise EntityInvalid.of("version", f"version is required to update a {resource.kind}; the stored version is {previous.version}")
     raise VersionConflict(
-        f"{resource.kind} {_label(previous)} has version {previous.version}, not {new.version}: somebody changed it; read it again and repeat the change"
+        f"{resource.kind} {_label(previous)} has version {previous.version}, not {new.version}: read it again and repeat the change"
     )
 
 
@@ -191,7 +213,8 @@ def _broken_references(connection: Connection, org_id: str, one: Entity) -> Iter
             known = list(connection.execute(select(target.c.code).where(target.c.org_id == org_id).order_by(target.c.code)).scalars())
             if value not in known:
                 yield FieldProblem(
-                    f.wire, f"there is no {f.code_reference} with code {value!r} in this organization (there are {', '.join(known[:20])}); create it first"
+                    f.wire,
+                    f"there is no {f.code_reference} with code {value!r} in this organization (there are {', '.join(known[:20])}); create it first",
                 )
 
 
@@ -241,7 +264,7 @@ def _domain_error(resource: Resource, one: Entity, error: IntegrityError) -> Exc
     return error
 
 
-def _record(connection: Connection, org_id: str, one: Entity, change: str, now: datetime, actor: str) -> None:
+def _record(connection: Connection, org_id: str, one: Entity, change: str, *, now: datetime, actor: str) -> None:
     body = document(one)
     if type(one).__name__ == "Account":
         table: Table = TABLES["Account"]

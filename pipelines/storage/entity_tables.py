@@ -11,8 +11,24 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Date, DateTime, ForeignKey, ForeignKeyConstraint, Identity, Index, Integer
-from sqlalchemy import Numeric, Table, Text, UniqueConstraint, func
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    Numeric,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
@@ -86,9 +102,7 @@ def _entity_table(resource: Resource) -> Table:
         # The order of creation, which lists and their page tokens follow.
         Column("sequence", BigInteger, Identity(always=True), nullable=False),
     ]
-    columns += [
-        Column(f.name, _column_type(f), nullable=f.is_nullable and f.name not in _MANDATORY) for f in declared.values() if f.name != "id"
-    ]
+    columns += [Column(f.name, _column_type(f), nullable=f.is_nullable and f.name not in _MANDATORY) for f in declared.values() if f.name != "id"]
     columns += [Column(hidden, column_type, nullable=False) for hidden, column_type in _HIDDEN.get(resource.kind, ())]
     constraints: list[Any] = [UniqueConstraint("org_id", *key, name=f"uq_{name}_{'_'.join(key)}") for key in resource.unique]
     constraints += [UniqueConstraint("org_id", hidden, name=f"uq_{name}_{hidden}") for hidden, _ in _HIDDEN.get(resource.kind, ())]
@@ -97,9 +111,7 @@ def _entity_table(resource: Resource) -> Table:
     for f in declared.values():
         if f.reference is not None:
             target = table_name(f.reference)
-            constraints.append(
-                ForeignKeyConstraint(["org_id", f.name], [f"{target}.org_id", f"{target}.id"], name=f"fk_{name}_{f.name}_{target}")
-            )
+            constraints.append(ForeignKeyConstraint(["org_id", f.name], [f"{target}.org_id", f"{target}.id"], name=f"fk_{name}_{f.name}_{target}"))
             columns.append(Index(f"ix_{name}_{f.name}", "org_id", f.name))
         elif f.code_reference is not None:
             columns.append(Index(f"ix_{name}_{f.name}", "org_id", f.name))

@@ -39,7 +39,9 @@ ACCESS_KEYS = Table(
     Column("status", Text, nullable=False, server_default="ACTIVE"),
     Column("version", Integer, nullable=False, server_default="1"),
     Column("dt_created", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    ForeignKeyConstraint(["org_id", "service_user_id"], ["service_users.org_id", "service_users.id"], name="fk_access_keys_service_user_id_service_users"),
+    ForeignKeyConstraint(
+        ["org_id", "service_user_id"], ["service_users.org_id", "service_users.id"], name="fk_access_keys_service_user_id_service_users"
+    ),
     CheckConstraint("status IN ('ACTIVE', 'INACTIVE')", name="status"),
 )
 

@@ -59,6 +59,7 @@ _ACCOUNT_PLAN_HISTORY: LiteralString = """
            (body->>'startDate')::timestamptz AS start_date, (body->>'endDate')::timestamptz AS end_date, (body->>'billEpoch')::date AS bill_epoch,
            body->>'contractId' AS contract_id, body->>'childBillingMode' AS child_billing_mode, body->'customFields' AS custom_fields
     FROM latest"""
+_HISTORIES: Mapping[str, LiteralString] = {"Account": _ACCOUNT_HISTORY, "AccountPlan": _ACCOUNT_PLAN_HISTORY}
 _LATEST: LiteralString = """
     WITH latest AS (
         SELECT * FROM (
@@ -83,8 +84,8 @@ def configuration(connection: Connection, org_id: str, as_of: datetime | None = 
     for resource in RESOURCES:
         if resource.kind not in ("Account", "AccountPlan"):
             small[resource.kind] = _entities(connection, org_id, resource, as_of)
-    accounts = _frame(connection, org_id, "Account", _ACCOUNT_COLUMNS, _ACCOUNT_HISTORY, "r.account_number", as_of)
-    account_plans = _frame(connection, org_id, "AccountPlan", _ACCOUNT_PLAN_COLUMNS, _ACCOUNT_PLAN_HISTORY, "r.id", as_of)
+    accounts = _frame(connection, org_id, "Account", _ACCOUNT_COLUMNS, order="r.account_number", as_of=as_of)
+    account_plans = _frame(connection, org_id, "AccountPlan", _ACCOUNT_PLAN_COLUMNS, order="r.id", as_of=as_of)
     accounts, account_plans = _typed(accounts, ACCOUNTS_SCHEMA), _typed(account_plans, ACCOUNT_PLANS_SCHEMA)
     return Configuration(
         organization_id=org_id,
@@ -101,7 +102,7 @@ def configuration(connection: Connection, org_id: str, as_of: datetime | None = 
 def account_codes(connection: Connection, org_id: str) -> pl.DataFrame:
     """One row per account: account_id, account_number (Int32), account_code, custom_fields (JSON object)."""
     columns = {name: _ACCOUNT_COLUMNS[name] for name in ("account_id", "account_number", "account_code", "custom_fields")}
-    frame = _frame(connection, org_id, "Account", columns, _ACCOUNT_HISTORY, "r.account_number", None)
+    frame = _frame(connection, org_id, "Account", columns, order="r.account_number")
     return frame.cast({"account_id": pl.String, "account_number": pl.Int32, "account_code": pl.String, "custom_fields": pl.String})
 
 
@@ -122,14 +123,20 @@ def _entities(connection: Connection, org_id: str, resource: Resource, as_of: da
 
 
 def _frame(
-    connection: Connection, org_id: str, kind: str, columns: Mapping[str, LiteralString], history: LiteralString, order: LiteralString, as_of: datetime | None
+    connection: Connection,
+    org_id: str,
+    kind: str,
+    columns: Mapping[str, LiteralString],
+    *,
+    order: LiteralString,
+    as_of: datetime | None = None,
 ) -> pl.DataFrame:
     """The kind's rows with the given columns, read column by column."""
     table = sql.Identifier(TABLES[kind].name)
     source: sql.Composable = sql.SQL("(SELECT * FROM {} WHERE org_id = %(org_id)s)").format(table)
     head: sql.Composable = sql.SQL("")
     if as_of is not None:
-        source, head = sql.SQL("(" + history + ")"), sql.SQL(_LATEST)
+        source, head = sql.SQL("(" + _HISTORIES[kind] + ")"), sql.SQL(_LATEST)
     arrays = sql.SQL(", ").join(sql.SQL("array_agg({})").format(sql.Identifier(name)) for name in columns)
     values = sql.SQL(", ").join(sql.SQL(expression + " AS {}").format(sql.Identifier(name)) for name, expression in columns.items())
     ordered = sql.SQL("SELECT {} FROM {} r ORDER BY {}").format(values, source, sql.SQL(order))

@@ -7,7 +7,19 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from transforms.entities.organization import BillCreditType, StatementAutoGenerateMode
-from transforms.entities.resource import CODES, IDS, Code, CodeReference, EntityWithCustomFields, Filter, Id, Instant, Integer, Name, ReadOnly, Reference, Resource, ValueObject
+from transforms.entities.resource import (
+    Code,
+    CodeReference,
+    EmailAddress,
+    EntityWithCustomFields,
+    Id,
+    Instant,
+    Integer,
+    Name,
+    ReadOnly,
+    Reference,
+    ValueObject,
+)
 
 
 class Address(ValueObject):
@@ -28,7 +40,7 @@ class Account(EntityWithCustomFields):
 
     name: Name
     code: Code
-    email_address: Annotated[str, StringConstraints(min_length=3, max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")]
+    email_address: EmailAddress
     address: Address | None = None
     parent_account_id: Annotated[Id | None, Reference("Account")] = None
     bill_epoch: date | None = None
@@ -62,21 +74,3 @@ class AccountPlan(EntityWithCustomFields):
     bill_epoch: date | None = None
     contract_id: Id | None = None
     child_billing_mode: ChildBillingMode | None = None
-
-
-RESOURCES = (
-    Resource(Account, "accounts", unique=(("code",),), filters=IDS | CODES),
-    Resource(
-        AccountPlan,
-        "accountplans",
-        filters=IDS
-        | {
-            "account": Filter("account_id", "equal"),
-            "plan": Filter("plan_id", "equal"),
-            "product": Filter("product_id", "equal", beside=("account",)),
-            "contract": Filter("contract_id", "equal"),
-            "date": Filter("start_date", "active"),
-            "includeall": Filter("start_date", "include_all", beside=("account", "plan", "contract")),
-        },
-    ),
-)

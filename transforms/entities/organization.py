@@ -1,31 +1,26 @@
 """Organization-wide documents: configuration, currencies, custom field defaults."""
 
 import re
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 from transforms.entities.resource import (
-    CODES,
-    IDS,
     CodeReference,
     CustomFieldValue,
     Entity,
-    Filter,
     Id,
     Identifier,
     Integer,
     Name,
-    Neighbours,
     Number,
     PositiveNumber,
-    Resource,
     ValueObject,
-    refuse,
 )
 from transforms.money import RoundingMode
 
@@ -72,11 +67,8 @@ SCHEDULED_BILL_INTERVALS = tuple(map(Decimal, ("0", "0.25", "0.5", "1", "2", "3"
 
 def time_zone(name: str) -> str:
     """The tz database name for the spellings users write: Europe/Berlin, UTC, GMT+1, UTC+1:00, +1:00, +1."""
-    try:
-        ZoneInfo(name)
-        return name
-    except (ZoneInfoNotFoundError, ValueError, IsADirectoryError, PermissionError):
-        pass
+    with suppress(ZoneInfoNotFoundError, ValueError, IsADirectoryError, PermissionError):
+        return ZoneInfo(name).key
     found = re.fullmatch(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d\d))?", name)
     if found and int(found[2]) <= 14 and int(found[3] or 0) == 0:
         # The tz database spells offsets with the opposite sign (POSIX): Etc/GMT-1 is one hour east.
@@ -128,30 +120,6 @@ class OrganizationConfig(Entity):
     late_usage: LateUsage = LateUsage.CARRY_FORWARD
 
 
-def _checked_config(config: OrganizationConfig, neighbours: Neighbours, previous: OrganizationConfig | None) -> OrganizationConfig:
-    interval = config.scheduled_bill_interval
-    refuse(
-        (
-            (
-                interval is not None and interval not in SCHEDULED_BILL_INTERVALS,
-                "scheduledBillInterval",
-                f"scheduledBillInterval is {interval}; it must be one of 0, 0.25, 0.5, 1, 2, 3, 4, 6, 8, 12 or 24 hours",
-            ),
-            (
-                (config.auto_approve_bills_grace_period is None) != (config.auto_approve_bills_grace_period_unit is None),
-                "autoApproveBillsGracePeriodUnit",
-                "autoApproveBillsGracePeriod and autoApproveBillsGracePeriodUnit go together: give both or neither",
-            ),
-            (
-                config.scheduled_bill_offset is not None and interval != 24,
-                "scheduledBillOffset",
-                "scheduledBillOffset is an hour of the day and goes only with a scheduledBillInterval of 24",
-            ),
-        )
-    )
-    return config
-
-
 class Currency(Entity):
     """A currency of the organization and how it rounds. Source: billing.md 4.4."""
 
@@ -178,19 +146,3 @@ class CustomFields(Entity):
     aggregation: CustomFieldDefaults = Field(default_factory=dict)
     compound_aggregation: CustomFieldDefaults = Field(default_factory=dict)
     contract: CustomFieldDefaults = Field(default_factory=dict)
-
-
-def _checked_currency(currency: Currency | None, neighbours: Neighbours, previous: Currency | None) -> Currency | None:
-    if currency is not None and currency.code is None:
-        code: Any = previous.code if previous else currency.name
-        return currency.model_copy(update={"code": code})
-    return currency
-
-
-RESOURCES = (
-    Resource(OrganizationConfig, "organizationconfig", check=_checked_config, singleton=True),
-    Resource(CustomFields, "customfields", singleton=True),
-    Resource(
-        Currency, "picklists/currency", unique=(("code",),), filters=IDS | CODES | {"archived": Filter("archived", "flag")}, check=_checked_currency
-    ),
-)

@@ -6,14 +6,12 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from transforms.entities.resource import (
-    IDS,
     Amount,
     BillingFrequency,
     Code,
     CodeReference,
     Entity,
     EntityWithCustomFields,
-    Filter,
     Id,
     Instant,
     Integer,
@@ -22,7 +20,6 @@ from transforms.entities.resource import (
     Number,
     ReadOnly,
     Reference,
-    Resource,
     Text,
     ValueObject,
 )
@@ -117,22 +114,3 @@ class Pricing(Entity):
     pricing_bands: Annotated[list[PricingBand], Field(min_length=1)]
     overage_pricing_bands: list[PricingBand] | None = None
     accounting_product_id: Annotated[Id | None, Reference("Product")] = None
-
-
-RESOURCES = (
-    Resource(PlanTemplate, "plantemplates", unique=(("code",),), filters=IDS | {"productId": Filter("product_id")}),
-    Resource(
-        Plan, "plans", unique=(("code",),), filters=IDS | {"productId": Filter("product_id"), "accountId": Filter("account_id")}
-    ),
-    Resource(
-        Pricing,
-        "pricings",
-        filters=IDS
-        | {
-            "planId": Filter("plan_id", "equal"),
-            "planTemplateId": Filter("plan_template_id", "equal"),
-            "aggregationId": Filter("aggregation_id", "equal"),
-            "date": Filter("start_date", "active"),
-        },
-    ),
-)

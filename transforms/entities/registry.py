@@ -1,11 +1,18 @@
 """The list of all config entities.
 
-Adding an entity is a class and a ``Resource`` row in one of these modules; everything else follows from this list.
+Adding an entity is a class in a module of declarations and a ``Resource`` row beside its rules; everything else follows
+from this list.
 """
 
-from transforms.entities import accounts, organization, plans, usage
+from transforms.entities import account_rules, organization_rules, plan_rules, pricing_rules, usage_rules
 from transforms.entities.resource import Resource
 
-RESOURCES: tuple[Resource, ...] = (*organization.RESOURCES, *usage.RESOURCES, *accounts.RESOURCES, *plans.RESOURCES)
+RESOURCES: tuple[Resource, ...] = (
+    *organization_rules.RESOURCES,
+    *usage_rules.RESOURCES,
+    *account_rules.RESOURCES,
+    *plan_rules.RESOURCES,
+    *pricing_rules.RESOURCES,
+)
 BY_KIND: dict[str, Resource] = {r.kind: r for r in RESOURCES}
 BY_PATH: dict[str, Resource] = {r.path: r for r in RESOURCES}

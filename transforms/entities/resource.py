@@ -55,9 +55,16 @@ def _identifier(value: str) -> str:
     return value
 
 
+def _email_address(value: str) -> str:
+    local, _, host = value.rpartition("@")
+    if not local or not host or "@" in local or any(c.isspace() or not c.isprintable() for c in value):
+        raise ValueError("must be an e-mail address such as billing@example.com")
+    return value
+
+
 def _not_boolean(value: Any) -> Any:
     if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
+        raise ValueError("must be a number, not true or false")  # noqa: TRY004 - pydantic collects ValueErrors
     return value
 
 
@@ -69,14 +76,14 @@ def _within_limit(value: Decimal) -> Decimal:
 
 def _string_or_number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (str, int, Decimal, float)):
-        raise ValueError("must be a string or a number")
+        raise ValueError("must be a string or a number")  # noqa: TRY004
     return value if isinstance(value, str) else _within_limit(Decimal(str(value)))
 
 
 def _moment(value: Any) -> Any:
     """A date alone stands for its midnight, as the public clients send it; numbers are not taken for Unix time."""
     if isinstance(value, (int, float, Decimal)):
-        raise ValueError("must be a date and time such as 2025-01-31T00:00:00Z")
+        raise ValueError("must be a date and time such as 2025-01-31T00:00:00Z")  # noqa: TRY004
     if isinstance(value, str) and len(value) == 10:
         return f"{value}T00:00:00Z"
     return value
@@ -96,6 +103,7 @@ Code = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValid
 #: A code that may stand in a formula: letters, _ and $, digits not first.
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(_identifier)]
 Text = Annotated[str, StringConstraints(max_length=200)]
+EmailAddress = Annotated[str, StringConstraints(min_length=3, max_length=320), AfterValidator(_email_address)]
 Unit = Annotated[str, StringConstraints(min_length=1, max_length=50)]
 #: A 32-bit integer of the wire format.
 Integer = Annotated[int, BeforeValidator(_not_boolean), Field(ge=-(2**31), le=2**31 - 1)]
@@ -170,7 +178,7 @@ class Neighbours(Protocol):
 Check = Callable[[Any, Neighbours, Any | None], Any]
 
 
-def unchecked(entity: Any, neighbours: Neighbours, previous: Any | None) -> Any:
+def unchecked(entity: Any, _neighbours: Neighbours, _previous: Any | None) -> Any:
     """The entity as it came: nothing to compare it with."""
     return entity
 
@@ -227,7 +235,7 @@ class Resource:
 
 def overlaps(start: datetime | date, end: datetime | date | None, other_start: datetime | date, other_end: datetime | date | None) -> bool:
     """True when two half-open intervals share an instant; None is open-ended."""
-    return (other_end is None or start < other_end) and (end is None or other_start < end)  # type: ignore[operator]
+    return (other_end is None or start < other_end) and (end is None or other_start < end)
 
 
 def refuse(problems: Iterable[tuple[bool, str, str]]) -> None:

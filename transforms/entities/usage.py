@@ -1,24 +1,21 @@
 """What is measured and how it is summed up: products, meters, aggregations, compound aggregations."""
 
+import json
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
 from transforms.entities.resource import (
-    CODES,
-    IDS,
     Amount,
     Code,
     EntityWithCustomFields,
-    Filter,
     Id,
     Identifier,
     Name,
     PositiveNumber,
     ReadOnly,
     Reference,
-    Resource,
     Unit,
     ValueObject,
 )
@@ -107,6 +104,11 @@ class Method(StrEnum):
 Segment = dict[str, str]
 
 
+def segment_string(segment: Segment) -> str:
+    """The segment as JSON with sorted keys: the one spelling of it in datasets, line items and messages."""
+    return json.dumps(segment, sort_keys=True, ensure_ascii=False)
+
+
 class Aggregation(EntityWithCustomFields):
     """One number per account, period (and segment) from one field of one meter. Source: usage.md 4, 5."""
 
@@ -144,11 +146,3 @@ class CompoundAggregation(EntityWithCustomFields):
     accounting_product_id: Annotated[Id | None, Reference("Product")] = None
     #: The segments that the formula has (DECISIONS 20).
     segments: Annotated[list[Segment] | None, ReadOnly()] = None
-
-
-RESOURCES = (
-    Resource(Product, "products", unique=(("code",),), filters=IDS, page_size_max=200),
-    Resource(Meter, "meters", unique=(("code",),), filters=IDS | CODES | {"productId": Filter("product_id")}),
-    Resource(Aggregation, "aggregations", unique=(("code",),), filters=IDS | CODES | {"productId": Filter("meter_id.product_id")}),
-    Resource(CompoundAggregation, "compoundaggregations", unique=(("code",),), filters=IDS | CODES | {"productId": Filter("product_id")}),
-)

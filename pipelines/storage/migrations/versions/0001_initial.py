@@ -1,5 +1,4 @@
 """The first schema, written by regenerate.py from the declarations; do not edit."""
-"""The first schema, written by regenerate.py from the declarations; do not edit."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from transforms.datasets import MEASUREMENTS
 from transforms.entities.usage import Meter
+
+
+def field_column(code: str) -> str:
+    """The column of ``measurements`` that holds a field: its code, or ``<code>.value`` where a declared column has that name.
+
+    Codes never hold a dot, so the second form can't collide.
+    """
+    return f"{code}.value" if code in MEASUREMENTS.columns else code
 
 
 @dataclass(frozen=True, order=True)

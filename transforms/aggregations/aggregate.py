@@ -1,0 +1,225 @@
+"""From usage to quantities: every simple aggregation of every account and window, in bulk.
+
+Put here which rows answer which aggregation: whole local days from day states where these are complete, what cuts a day
+(and CUSTOM_SQL) from measurements. Keep out methods (functions.py), segments (segments.py), windows (spans.py) and
+everything about prices. Nothing is read here: the result is one lazy frame that streams.
+
+Aggregations of one meter that read the same state with the same segments make one *reading*: one scan, one group_by, then
+a small join per aggregation. Source: usage.md 4 and 5, DECISIONS 17-19 and 21, ARCHITECTURE (the way of one measurement).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from transforms.aggregations.functions import ROWS, column, final, is_out_of_range, merged, partial, parts_of, unique_count
+from transforms.aggregations.segments import SEGMENT, aggregation_segments, with_segment
+from transforms.aggregations.spans import WINDOW_NUMBER, Span, spans
+from transforms.aggregations.sql_quantities import sql_quantities
+from transforms.aggregations.states import spec_of, with_dimensions
+from transforms.aggregations.usage import MeterUsage, StateSpec
+from transforms.configuration import Configuration
+from transforms.datasets import INSTANT
+from transforms.entities.usage import Aggregation, Method
+from transforms.money import DECIMAL, exact
+
+WINDOW: dict[str, pl.DataType | type[pl.DataType]] = {
+    "aggregation_id": pl.String,
+    "account_number": pl.Int32,
+    "window_start": INSTANT,
+    "window_end": INSTANT,
+}
+#: What is added to the columns of the windows.
+QUANTITY: dict[str, pl.DataType | type[pl.DataType]] = {SEGMENT: pl.Int32, "quantity": DECIMAL, "failure": pl.String}
+_VALUE, _FAILURE = "value", "reason"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Aggregations of one meter that one group_by answers.
+
+    Attributes:
+        usage: The meter's usage.
+        spec: The state that they read (its dimensions also say how CUSTOM_SQL is segmented).
+        fields: segmentedFields in declared order; empty when unsegmented.
+        segments: The segments as value tuples in that order.
+        aggregations: The aggregations; a CUSTOM_SQL one is alone.
+    """
+
+    usage: MeterUsage
+    spec: StateSpec
+    fields: tuple[str, ...]
+    segments: tuple[tuple[str, ...], ...]
+    aggregations: tuple[Aggregation, ...]
+
+    @property
+    def is_sql(self) -> bool:
+        """True for a CUSTOM_SQL aggregation."""
+        return self.aggregations[0].aggregation is Method.CUSTOM_SQL
+
+
+def _readings(aggregations: Iterable[Aggregation], usage: Mapping[str, MeterUsage]) -> list[Reading]:
+    groups: dict[tuple[object, ...], list[Aggregation]] = {}
+    for aggregation in aggregations:
+        spec = spec_of(aggregation)
+        alone = aggregation.id if spec is None else ""
+        fields = tuple(aggregation.segmented_fields or ())
+        key = (aggregation.meter_id, spec, alone, fields, aggregation_segments(aggregation) if fields else ())
+        groups.setdefault(key, []).append(aggregation)
+    return [
+        Reading(
+            usage[members[0].meter_id],
+            spec_of(members[0]) or StateSpec(members[0].meter_id, tuple(sorted(members[0].segmented_fields or ()))),
+            tuple(members[0].segmented_fields or ()),
+            aggregation_segments(members[0]) if members[0].is_segmented else (),
+            tuple(members),
+        )
+        for members in groups.values()
+    ]
+
+
+def _segmented(reading: Reading, rows: pl.LazyFrame) -> pl.LazyFrame:
+    if not reading.fields:
+        return rows
+    return with_segment(rows, columns=[column(code, "value") for code in reading.fields], segments=reading.segments)
+
+
+def _sources(reading: Reading, span: Span) -> tuple[pl.LazyFrame | None, pl.LazyFrame | None]:
+    """Day states of the whole days and measurements of the rest, each with the span's key and the segment."""
+    states = None if reading.is_sql or not span.has_whole_days else reading.usage.states.get(reading.spec)
+    whole = None if states is None else span.whole_days(states)
+    rest = span.rows(reading.usage.measurements) if whole is None else span.edges(reading.usage.measurements)
+    return (
+        None if whole is None else _segmented(reading, whole),
+        None if rest is None else _segmented(reading, with_dimensions(reading.spec, rest)),
+    )
+
+
+def _present(*frames: pl.LazyFrame | None) -> list[pl.LazyFrame]:
+    return [frame for frame in frames if frame is not None]
+
+
+def _numeric(reading: Reading, whole: pl.LazyFrame | None, rest: pl.LazyFrame | None, keys: Sequence[str]) -> pl.LazyFrame:
+    parts = parts_of((a.target_field, a.aggregation) for a in reading.aggregations)
+    partials = None if rest is None else partial(rest, keys, parts)
+    return merged(pl.concat(_present(whole, partials), how="diagonal"), keys, parts)
+
+
+def _unique(reading: Reading, whole: pl.LazyFrame | None, rest: pl.LazyFrame | None, keys: Sequence[str]) -> pl.LazyFrame:
+    code = reading.aggregations[0].target_field
+    value = column(code, "value")
+    kept = [*keys, value, ROWS]
+    counted = None if rest is None else rest.with_columns(pl.lit(1, dtype=pl.Int64).alias(ROWS)).select(kept)
+    rows = pl.concat(_present(None if whole is None else whole.select(kept), counted))
+    distinct = rows.group_by(*keys, value).agg(pl.col(ROWS).sum())
+    return distinct.group_by(*keys).agg(pl.col(ROWS).sum(), unique_count(code))
+
+
+def _grouped(reading: Reading, span: Span) -> pl.LazyFrame:
+    """One row per window key (and segment) with usage: what the final step of the reading's aggregations needs."""
+    keys = (span.key, SEGMENT) if reading.fields else (span.key,)
+    whole, rest = _sources(reading, span)
+    if reading.fields:
+        whole, rest = (None if frame is None else frame.filter(pl.col(SEGMENT).is_not_null()) for frame in (whole, rest))
+    if reading.is_sql:
+        assert rest is not None
+        return sql_quantities(rest, keys, aggregation=reading.aggregations[0], meter=reading.usage.meter)
+    return _unique(reading, whole, rest, keys) if reading.spec.unique is not None else _numeric(reading, whole, rest, keys)
+
+
+def _final(aggregation: Aggregation) -> tuple[pl.Expr, pl.Expr]:
+    """The aggregation's number and the reason why there is none, over a row of :func:`_grouped`."""
+    label = aggregation.code or aggregation.name
+    if aggregation.aggregation is Method.CUSTOM_SQL:
+        default = None if aggregation.default_value is None else exact(aggregation.default_value)
+        is_given = pl.col("quantity").is_not_null() | pl.col("failure").is_not_null()
+        return pl.when(is_given).then(pl.col("quantity")).otherwise(pl.lit(default, dtype=DECIMAL)), pl.col("failure")
+    if aggregation.aggregation is Method.UNIQUE:
+        return final(aggregation.target_field, Method.COUNT), pl.lit(None, dtype=pl.String)
+    reason = f"aggregation {label}: the total of {aggregation.target_field} has more than 26 digits before the point"
+    too_large = is_out_of_range(aggregation.target_field, aggregation.aggregation)
+    return final(aggregation.target_field, aggregation.aggregation), pl.when(too_large).then(pl.lit(reason))
+
+
+def _answered(aggregation: Aggregation, reading: Reading, windows: pl.DataFrame, span: Span, columns: Sequence[str]) -> pl.LazyFrame:
+    """The quantities of one aggregation in the windows of one span."""
+    mine = windows.lazy().join(span.windows.lazy().select(WINDOW_NUMBER), on=WINDOW_NUMBER, how="semi")
+    value, failure = _final(aggregation)
+    keys = [span.key, SEGMENT] if reading.fields else [span.key]
+    found = _grouped(reading, span).select(*keys, ROWS, value.alias(_VALUE), failure.alias(_FAILURE))
+    if not reading.fields:
+        joined = mine.join(found, on=keys, how="left").with_columns(pl.lit(None, dtype=pl.Int32).alias(SEGMENT))
+    elif aggregation.default_value is None:
+        joined = mine.join(found, on=span.key)
+    else:
+        every = pl.LazyFrame({SEGMENT: pl.Series(range(len(reading.segments)), dtype=pl.Int32)})
+        joined = mine.join(every, how="cross").join(found, on=keys, how="left")
+    default = None if aggregation.default_value is None else exact(aggregation.default_value)
+    quantity = pl.when(pl.col(ROWS).is_null()).then(pl.lit(default, dtype=DECIMAL)).otherwise(pl.col(_VALUE))
+    return joined.select(*columns, SEGMENT, quantity.alias("quantity"), pl.col(_FAILURE).alias("failure"))
+
+
+def _numbered(windows: pl.DataFrame) -> pl.DataFrame:
+    keys = ["account_number", "window_start", "window_end"]
+    return windows.unique().join(windows.select(keys).unique().with_row_index(WINDOW_NUMBER), on=keys)
+
+
+def _spans_by_reading(
+    windows: pl.DataFrame, configuration: Configuration, usage: Mapping[str, MeterUsage]
+) -> Iterable[tuple[Reading, dict[str, pl.DataFrame], tuple[Span, ...]]]:
+    by_aggregation = {str(key[0]): frame for key, frame in _numbered(windows).partition_by("aggregation_id", as_dict=True).items()}
+    for reading in _readings((configuration.entity(Aggregation, aggregation_id) for aggregation_id in sorted(by_aggregation)), usage):
+        mine = {a.id: by_aggregation[a.id] for a in reading.aggregations}
+        distinct = pl.concat(mine.values()).select(WINDOW_NUMBER, "account_number", "window_start", "window_end").unique()
+        yield reading, mine, spans(distinct, time_zone=configuration.time_zone, accounts=configuration.accounts.height)
+
+
+def quantities(windows: pl.DataFrame, *, configuration: Configuration, usage: Mapping[str, MeterUsage]) -> pl.LazyFrame:
+    """The quantity of every window, before quantityPerUnit and rounding.
+
+    Args:
+        windows: One row per simple aggregation, account and window: the columns of WINDOW, and any more, which are passed
+            through. Windows are half-open and need not be whole days; equal rows count once.
+        configuration: The organization's.
+        usage: By meter id, for every meter of the aggregations.
+
+    Returns:
+        The windows' columns with those of QUANTITY. Unsegmented: one row per window, segment_index null. Segmented: one
+        row per window and segment that has usage, or per every segment when a defaultValue is set. ``quantity`` is null
+        where there is no value; ``failure`` says why one that should be there can't be given (DECISIONS 34).
+    """
+    columns = windows.columns
+    frames = [
+        _answered(aggregation, reading, mine[aggregation.id], span, columns)
+        for reading, mine, parts in _spans_by_reading(windows, configuration, usage)
+        for span in parts
+        for aggregation in reading.aggregations
+    ]
+    return pl.concat(frames) if frames else pl.LazyFrame(schema={**windows.schema, **QUANTITY})
+
+
+def unmatched(windows: pl.DataFrame, *, configuration: Configuration, usage: Mapping[str, MeterUsage]) -> pl.LazyFrame:
+    """Usage that no segment of its aggregation matches, for the bill's certificate (DECISIONS 19).
+
+    Args:
+        windows: As for :func:`quantities`.
+        configuration: The organization's.
+        usage: By meter id, for every meter of the aggregations.
+
+    Returns:
+        The windows' columns and ``measurements`` (a count above 0): only windows of segmented aggregations that have any.
+    """
+    frames = []
+    for reading, mine, parts in _spans_by_reading(windows, configuration, usage):
+        for span in parts if reading.fields else ():
+            whole, rest = _sources(reading, span)
+            counted = None if rest is None else rest.with_columns(pl.lit(1, dtype=pl.Int64).alias(ROWS))
+            kept = [f.filter(pl.col(SEGMENT).is_null()).select(span.key, ROWS) for f in _present(whole, counted)]
+            counts = pl.concat(kept).group_by(span.key).agg(pl.col(ROWS).sum().alias("measurements"))
+            in_span = span.windows.lazy().select(WINDOW_NUMBER)
+            frames += [
+                frame.lazy().join(in_span, on=WINDOW_NUMBER, how="semi").join(counts, on=span.key).select(*windows.columns, "measurements")
+                for frame in mine.values()
+            ]
+    return pl.concat(frames) if frames else pl.LazyFrame(schema={**windows.schema, "measurements": pl.Int64})

@@ -15,9 +15,9 @@ from transforms.entities.usage import Meter
 def field_column(code: str) -> str:
     """The column of ``measurements`` that holds a field: its code, or ``<code>.value`` where a declared column has that name.
 
-    Codes never hold a dot, so the second form can't collide.
+    Codes never hold a dot, so the second form can't collide. Formulas read the account's code from ``account_code``.
     """
-    return f"{code}.value" if code in MEASUREMENTS.columns else code
+    return f"{code}.value" if code in MEASUREMENTS.columns or code == "account_code" else code
 
 
 @dataclass(frozen=True, order=True)

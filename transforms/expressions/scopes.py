@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import polars as pl
 
+from transforms.aggregations.usage import field_column
 from transforms.entities.organization import CustomFields
 from transforms.entities.usage import Aggregation, DataField, Meter, Product
 from transforms.expressions.nodes import Type, spelled
@@ -60,7 +61,7 @@ def derived_field_scope(
     """
     fields: list[DataField] = [*meter.data_fields, *meter.derived_fields[:derived_before]]
     names = dict(_SYSTEM_NAMES)
-    names |= {f.code: Binding(pl.col(f.code), Type.NUMBER if f.category.is_numeric else Type.STRING) for f in fields}
+    names |= {f.code: Binding(pl.col(field_column(f.code)), Type.NUMBER if f.category.is_numeric else Type.STRING) for f in fields}
     names |= _literals("organization", custom_fields.organization, {})
     names |= _literals("meter", custom_fields.meter, meter.custom_fields)
     if product is not None:

@@ -11,25 +11,15 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from transforms.entities.documents import plain_numbers
 from transforms.errors import EntityInvalid
-from transforms.money import wire_number
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return wire_number(value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
-
-
 def encoded(document: Any) -> bytes:
     """The document as JSON: Decimals as numbers without exponent or trailing zeros, instants with Z, days as YYYY-MM-DD."""
-    return _ENCODER.encode(_plain(document))
+    return _ENCODER.encode(plain_numbers(document))
 
 
 def json_response(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

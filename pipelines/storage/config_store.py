@@ -26,6 +26,7 @@ from transforms.errors import DuplicateKey, EntityInvalid, FieldProblem, NotFoun
 __all__ = [
     "Page",
     "StoredNeighbours",
+    "checked",
     "children",
     "count",
     "created",
@@ -66,7 +67,7 @@ def created(connection: Connection, org_id: str, new: E, actor: str) -> E:
     resource = BY_KIND[type(new).__name__]
     audit = {"version": 1, "dt_created": now, "dt_last_modified": now, "created_by": actor, "last_modified_by": actor}
     one = new.model_copy(update={"id": str(uuid.uuid4()), **audit})
-    one = _checked(connection, org_id, resource, one, None)
+    one = checked(connection, org_id, one, None)
     values: dict[str, Any] = {"org_id": org_id, **row_values(one)}
     if resource.kind == "Account":
         values["account_number"] = next_account_numbers(connection, org_id, 1)
@@ -99,7 +100,7 @@ def updated(connection: Connection, org_id: str, entity_id: str, new: E, actor: 
         "last_modified_by": actor,
     }
     one = new.model_copy(update={"id": entity_id, **audit})
-    one = _checked(connection, org_id, resource, one, previous)
+    one = checked(connection, org_id, one, previous)
     _refuse_lost_code(connection, org_id, resource, previous, one)
     _replaced(connection, org_id, resource, one, now=now, actor=actor)
     for dependent in _FOLLOWERS.get(resource.kind, ()):
@@ -190,13 +191,18 @@ def _compare_versions(resource: Resource, new: Entity, previous: Entity) -> None
     )
 
 
-def _checked(connection: Connection, org_id: str, resource: Resource, one: E, previous: E | None) -> E:
-    """The entity after its references and its own check, read-only fields filled in."""
+def checked(connection: Connection, org_id: str, one: E, previous: E | None) -> E:
+    """The entity as it would be stored: references looked up, its own check passed, read-only fields filled in.
+
+    Raises:
+        EntityInvalid: A reference that does not exist, or a rule between entities that it breaks.
+    """
+    resource = BY_KIND[type(one).__name__]
     problems = tuple(_broken_references(connection, org_id, one))
     if problems:
         raise invalid(resource.kind, problems)
-    checked: E = resource.check(one, StoredNeighbours(connection, org_id), previous)
-    return checked
+    accepted: E = resource.check(one, StoredNeighbours(connection, org_id), previous)
+    return accepted
 
 
 def _broken_references(connection: Connection, org_id: str, one: Entity) -> Iterator[FieldProblem]:

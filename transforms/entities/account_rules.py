@@ -76,7 +76,7 @@ def _overlap_problems(attached: AccountPlan, plan: Plan | None, neighbours: Neig
             "startDate",
             (
                 f"the account already has a plan of this product from {other.start_date:%Y-%m-%d} to "
-                f"{f'{other.end_date:%Y-%m-%d}' if other.end_date else 'no end'} (account plan {other.id}); end that first or set allowOverlappingPlans"
+                f"{f'{other.end_date:%Y-%m-%d}' if other.end_date else 'no end'} (account plan {other.id}); end it or set allowOverlappingPlans"
             ),
         )
 

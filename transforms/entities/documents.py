@@ -3,15 +3,17 @@
 Put here what every entity shares on the way in and out. Cross-entity rules are the entities' own checks.
 """
 
+import difflib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from transforms.entities.fields import by_wire_name
 from transforms.entities.resource import Entity, ValueObject
 from transforms.errors import EntityInvalid, FieldProblem
+from transforms.money import wire_number
 
 E = TypeVar("E", bound=ValueObject)
 
@@ -77,6 +79,42 @@ def validated(kind: type[E], body: Any) -> E:
     except ValidationError as error:
         problems = tuple(FieldProblem(wire_path(e["loc"]), _message(e)) for e in error.errors(include_url=False))
         raise invalid(kind.__name__, problems) from None
+
+
+def unknown_fields(kind: type[BaseModel], body: Mapping[str, Any], path: str = "") -> Iterator[FieldProblem]:
+    """The fields of a document that its declaration does not have, nested ones too, with the likely spelling.
+
+    Requests ignore them (DECISIONS 36); where a person writes a file, they are mistakes.
+    """
+    known = {info.alias or name: info for name, info in kind.model_fields.items()}
+    for wire, value in body.items():
+        if wire not in known:
+            close = difflib.get_close_matches(wire, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
+            yield FieldProblem(f"{path}{wire}", f"there is no field {wire} in {kind.__name__}{hint}")
+            continue
+        nested = _nested_model(known[wire].annotation)
+        for index, item in enumerate(value if isinstance(value, list) else [value]):
+            if nested is not None and isinstance(item, dict):
+                yield from unknown_fields(nested, item, f"{path}{wire}[{index}]." if isinstance(value, list) else f"{path}{wire}.")
+
+
+def _nested_model(annotation: Any) -> type[BaseModel] | None:
+    """The value object that an annotation holds, alone or in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for argument in get_args(annotation) if (found := _nested_model(argument)) is not None), None)
+
+
+def plain_numbers(value: Any) -> Any:
+    """The JSON-like value with every Decimal as the wire has it: no exponent, no trailing zeros."""
+    if isinstance(value, Decimal):
+        return wire_number(value)
+    if isinstance(value, dict):
+        return {key: plain_numbers(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_numbers(item) for item in value]
+    return value
 
 
 def document(entity: Entity) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands import organizations, serve
+from api.commands import apply, bill, ingest, organizations, serve, status
 from api.commands.context import HomeOption, chosen_home
 
 app = typer.Typer(
@@ -28,6 +28,10 @@ def _root(home: Annotated[Path | None, HomeOption] = None) -> None:
 
 app.command("serve")(serve.serve)
 app.add_typer(organizations.app, name="org")
+app.command("ingest")(ingest.ingest)
+app.command("apply")(apply.apply)
+app.command("bill")(bill.bill)
+app.command("status")(status.status)
 
 
 def main() -> None:

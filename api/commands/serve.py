@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,13 +30,14 @@ def serve(
     from pipelines.storage.database import connected, migrated
     from pipelines.storage.postgres import revived
     from pipelines.storage.settings import settings_of
+    from pipelines.storage.supervision import serving
 
     for name, value in (("METERHOUSE_PORT", port), ("METERHOUSE_DAGSTER_PORT", dagster_port)):
         if value is not None:
             os.environ[name] = str(value)
     settings = settings_of(chosen_home(home))
     settings.home.mkdir(parents=True, exist_ok=True)
-    with _alone(settings):
+    with serving(settings):
         _check_ports(settings, dagster=dagster)
         database = connected(settings)
         try:
@@ -60,25 +60,6 @@ def serve(
 
 def _say(message: str) -> None:
     typer.echo(f"meterhouse: {message}")
-
-
-@contextmanager
-def _alone(settings: "Settings") -> Iterator[None]:
-    """Held while this home is served.
-
-    Raises:
-        Refused: Somebody else serves it.
-    """
-    import fcntl
-
-    from transforms.errors import Refused
-
-    with (settings.home / "serve.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Refused(f"the home folder {settings.home} is served already; stop that server, or choose another folder with --home") from error
-        yield
 
 
 def _check_ports(settings: "Settings", *, dagster: bool) -> None:

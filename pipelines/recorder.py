@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from pipelines.storage.bill_runs import JobSummary
+from pipelines.storage.ingest import IngestResult
 from pipelines.storage.logs import event
 
 LOG = logging.getLogger("recorder")
@@ -40,20 +41,15 @@ class Recorder:
 
     def job_done(self, summary: JobSummary) -> None:
         """A bill job is complete."""
-        if not summary.last_dates:
-            return
-        counts = {"bills": summary.bills, "line_items": summary.line_items, "failures": summary.failures}
-        self._put(lambda recording: recording.recorded_bill_job(last_date=summary.last_dates[-1], seconds=summary.seconds, **counts))
+        for result in summary.ingested:
+            self.ingested(result)
+        self._put(lambda recording: recording.recorded_bill_job(summary))
 
-    def ingested(self, result: Any, seconds: float) -> None:
-        """A batch is in.
-
-        Args:
-            result: What ``ingest.ingested`` returned; ``days`` maps event days to counts.
-            seconds: How long it took.
-        """
-        days = result.days
-        self._put(lambda recording: recording.recorded_ingest(days, seconds=seconds))
+    def ingested(self, result: IngestResult) -> None:
+        """Batches are in."""
+        for batch in result.batches:
+            days = batch.days
+            self._put(lambda recording, days=days: recording.recorded_ingest(days, seconds=result.seconds))
 
     def _put(self, record: Callable[[Any], None]) -> None:
         if not self._is_on:

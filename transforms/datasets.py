@@ -203,4 +203,29 @@ BILLS = Dataset(
     },
 )
 
-DATASETS: tuple[Dataset, ...] = (MEASUREMENTS, REJECTED_MEASUREMENTS, UID_INDEX, DAILY_AGGREGATES, BILL_LINE_ITEMS, BILLS)
+PUBLISHED_LINE_ITEMS = Dataset(
+    "published_line_items",
+    "line item of the current calculation of a bill (one table per organization), with what its header says; for any tool "
+    "that reads Delta or Parquet",
+    {
+        "month": Column(pl.String, "Month that the billing period ends in, YYYY-MM."),
+        "account_code": Column(pl.String, "Code of the account billed."),
+        "billing_frequency": Column(pl.String, "As on the bill."),
+        "bill_start_date": Column(pl.Date, "First day of the billing period."),
+        "bill_end_date": Column(pl.Date, "Last day of the billing period, inclusive."),
+        "bill_currency": Column(pl.String, "Currency of converted_subtotal."),
+        "bill_status": Column(pl.String, "PENDING or APPROVED when the month was published."),
+        **BILL_LINE_ITEMS.columns,
+    },
+    partition_by=("month",),
+)
+
+DATASETS: tuple[Dataset, ...] = (
+    MEASUREMENTS,
+    REJECTED_MEASUREMENTS,
+    UID_INDEX,
+    DAILY_AGGREGATES,
+    BILL_LINE_ITEMS,
+    BILLS,
+    PUBLISHED_LINE_ITEMS,
+)

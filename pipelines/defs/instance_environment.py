@@ -16,12 +16,14 @@ def dagster_environment(home: Path, database_url: str) -> dict[str, str]:
         database_url: URL of Meterhouse's PostgreSQL with any driver; a socket folder in its query stays.
 
     Returns:
-        ``DAGSTER_HOME``, ``METERHOUSE_DAGSTER_URL`` (psycopg2, its search path is the schema ``dagster``) and the switch that turns telemetry off
-        even where the instance is not configured yet.
+        ``DAGSTER_HOME``, ``METERHOUSE_DAGSTER_URL`` (psycopg2, its search path is the schema ``dagster``), the switch that turns telemetry
+        off even where the instance is not configured yet, and the number of events that are written together.
     """
     url = make_url(database_url).set(drivername="postgresql+psycopg2").update_query_dict({"options": f"-csearch_path={SCHEMA}"})
     return {
         "DAGSTER_HOME": str((home / "dagster").resolve()),
         "METERHOUSE_DAGSTER_URL": url.render_as_string(hide_password=False),
         "DAGSTER_DISABLE_TELEMETRY": "1",
+        # A year of daily partitions is then a few inserts, not hundreds of transactions.
+        "DAGSTER_EVENT_BATCH_SIZE": "1000",
     }

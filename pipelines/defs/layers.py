@@ -5,13 +5,12 @@ declared in ``transforms/datasets.py``). Keep out what materializing one does.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
 import dagster as dg
 
-from pipelines.partitions import BILLING_MONTHS, EVENT_DAYS
 from transforms.datasets import DATASETS
 
 
@@ -30,10 +29,11 @@ class Layer(StrEnum):
 DECISIONS = {
     "landed_batches": "batch of landed measurements that was taken in",
     "bill_calculations": "calculation: one run of one bill job, with what its bills were computed from",
+    "bills": "bill, with its state and the calculation whose line items are its own",
 }
 
 #: Asset key -> grain, for every dataset.
-GRAINS = {dataset.name: dataset.grain for dataset in DATASETS} | DECISIONS
+GRAINS: Mapping[str, str] = {dataset.name: dataset.grain for dataset in DATASETS} | DECISIONS
 
 Materialization = Callable[..., dg.MaterializeResult[Any]]
 
@@ -42,7 +42,7 @@ def dataset_asset(
     name: str,
     *,
     layer: Layer,
-    partitions: dg.TimeWindowPartitionsDefinition,
+    partitions: dg.TimeWindowPartitionsDefinition | None,
     upstream: Sequence[str] = (),
     detail: str,
 ) -> Callable[[Materialization], dg.AssetsDefinition]:
@@ -54,7 +54,7 @@ def dataset_asset(
     Args:
         name: Dataset name.
         layer: Its layer, shown as the asset's group.
-        partitions: EVENT_DAYS or BILLING_MONTHS.
+        partitions: EVENT_DAYS, BILLING_MONTHS, or None for a dataset that is cut by neither.
         upstream: Datasets that it is made from.
         detail: What the partition holds and what materializing it does, after the grain.
     """
@@ -67,18 +67,16 @@ def dataset_asset(
                 name=name,
                 group_name=layer.value,
                 partitions_def=partitions,
-                backfill_policy=dg.BackfillPolicy.single_run(),
+                backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
                 description=f"One row per {GRAINS[name]}. {detail}",
-                deps=[dg.AssetDep(key, partition_mapping=_mapping(partitions)) for key in upstream],
+                deps=[_dependency(key, partitions) for key in upstream],
                 kinds={"postgres"} if name in DECISIONS else {"deltalake", "polars"},
             )(materialization)
 
     return decorated
 
 
-def _mapping(partitions: dg.TimeWindowPartitionsDefinition) -> dg.PartitionMapping | None:
-    del partitions
-    return dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
-
-
-__all__ = ["BILLING_MONTHS", "EVENT_DAYS", "GRAINS", "Layer", "dataset_asset"]
+def _dependency(upstream: str, partitions: dg.TimeWindowPartitionsDefinition | None) -> dg.AssetDep:
+    # Months take the days in them. A week or year that began earlier reads those days too: what the graph shows is what changes most bills.
+    mapping = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True) if partitions else None
+    return dg.AssetDep(upstream, partition_mapping=mapping)

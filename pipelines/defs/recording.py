@@ -5,13 +5,17 @@ nothing to record in, and every function here does nothing.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+import uuid
+from collections.abc import Mapping
 from datetime import date
 from functools import cache
 
 import dagster as dg
+from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, DagsterEventType, StepMaterializationData
+from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 
 from pipelines.partitions import billing_month, shown
+from pipelines.storage.bill_runs import JobSummary
 
 #: What a batch of measurements writes, by event day.
 INGESTED = ("landed_batches", "measurements", "rejected_measurements", "daily_aggregates")
@@ -26,39 +30,52 @@ def _instance() -> dg.DagsterInstance:
     return dg.DagsterInstance.get()
 
 
-def recorded(assets: Iterable[str], *, partitions: Mapping[str, Metadata]) -> None:
-    """Report that assets were materialized outside a Dagster run.
+def recorded(asset: str, *, partitions: Mapping[str, Metadata]) -> None:
+    """Report that partitions of an asset were materialized outside a Dagster run.
 
     Args:
-        assets: Asset keys, all of them partitioned alike.
+        asset: Asset key.
         partitions: Partition key -> what to show with it (totals, durations in seconds).
     """
     if "DAGSTER_HOME" not in os.environ:
         return
-    for asset in assets:
-        for key, metadata in partitions.items():
-            _instance().report_runless_asset_event(dg.AssetMaterialization(asset, partition=key, metadata=dict(metadata)))
+    batch = str(uuid.uuid4())
+    for number, (key, metadata) in enumerate(partitions.items(), start=1):
+        # As DagsterInstance.report_runless_asset_event does, in one insert instead of three transactions per partition.
+        materialization = dg.AssetMaterialization(asset, partition=key, metadata=dict(metadata))
+        _instance().report_dagster_event(
+            DagsterEvent(
+                event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
+                event_specific_data=StepMaterializationData(materialization),
+                job_name=RUNLESS_JOB_NAME,
+            ),
+            run_id=RUNLESS_RUN_ID,
+            batch_metadata=DagsterEventBatchMetadata(batch, is_end=number == len(partitions)),
+        )
 
 
 def recorded_ingest(days: Mapping[date, Mapping[str, int]], *, seconds: float) -> None:
-    """Record batches of measurements.
+    """Record a batch of measurements, under every event day that it holds.
 
     Args:
         days: Event day -> counts, say ``{"landed": 3, "accepted": 2, "duplicates": 1, "rejected": 0}``.
-        seconds: How long they took, all days together.
+        seconds: How long it took, all days together.
     """
-    recorded(INGESTED, partitions={day.isoformat(): {**days[day], "seconds": seconds} for day in shown(days)})
+    partitions: dict[str, Metadata] = {day.isoformat(): {**days[day], "seconds": seconds} for day in shown(days)}
+    for asset in INGESTED:
+        recorded(asset, partitions=partitions)
 
 
-def recorded_bill_job(*, last_date: date, seconds: float, bills: int, line_items: int, failures: int) -> None:
-    """Record a bill job.
-
-    Args:
-        last_date: Last day of the billing periods that it billed.
-        seconds: How long it took.
-        bills: Bills written.
-        line_items: Line items on them.
-        failures: Accounts whose bill failed.
-    """
-    metadata = {"bills": bills, "line_items": line_items, "failures": failures, "seconds": seconds}
-    recorded(BILLED, partitions={billing_month(day): metadata for day in shown([last_date])})
+def recorded_bill_job(summary: JobSummary) -> None:
+    """Record a bill job, under every month that the period of one of its bills ends in."""
+    metadata: Metadata = {
+        "bills": summary.bills,
+        "line_items": summary.line_items,
+        "failures": summary.failures,
+        "seconds": summary.seconds,
+        "organization": summary.org_id,
+        "bill job": summary.job_id,
+    }
+    partitions = {billing_month(day): metadata for day in shown(summary.last_dates)}
+    for asset in BILLED:
+        recorded(asset, partitions=partitions)

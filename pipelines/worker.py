@@ -87,7 +87,7 @@ class Worker:
                 continue
             begun = time.monotonic()
             while not self.stop.is_set() and (result := ingested(self.database, self.lake, self.landing_root)) is not None:
-                self.recorder.ingested(result, time.monotonic() - begun)
+                self.recorder.ingested(result)
             seen = now
             self.stop.wait(max(0.0, BATCH_SECONDS - (time.monotonic() - begun)))
 

@@ -16,7 +16,7 @@ from api.encoding import json_response
 from api.lakes import lake_of
 from api.pagination import NextToken, PageSize, envelope
 from api.parameters import day, flag, one_of, values
-from pipelines.storage import bill_runs, bill_search, bill_store
+from pipelines.storage import bill_search, bill_store
 from pipelines.storage.bill_lines import lines_by_bill
 from pipelines.storage.bill_store import BillFilter, Header
 from pipelines.storage.config_lists import page_size as checked_size, page_token, sequence_of
@@ -188,6 +188,8 @@ def approve(state: ProcessState, caller: Caller, body: Body) -> Response:
 @router.post("/preview")
 def preview(state: ProcessState, caller: Caller, body: Body) -> Response:
     """The bill of one account as it would be now; nothing is stored."""
+    from pipelines.storage import bill_runs
+
     request = validated(BillJobRequest, body)
     settings = state.settings
     header, lines = bill_runs.previewed(state.database, lake_of(state), settings.landing_root, caller.org_id, request=request)

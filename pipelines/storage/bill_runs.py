@@ -26,7 +26,7 @@ from pipelines.storage.bill_jobs import BillJob
 from pipelines.storage.bill_scopes import BillScope, Failure, created_scope, recalculated_scopes
 from pipelines.storage.bill_writes import Calculation, stored
 from pipelines.storage.database import Database
-from pipelines.storage.ingest import drained, meter_usage
+from pipelines.storage.ingest import IngestResult, drained, meter_usage
 from pipelines.storage.lake import Lake
 from pipelines.storage.lake_files import AddFile
 from pipelines.storage.snapshots import configuration as snapshot
@@ -47,6 +47,7 @@ class JobSummary:
     Attributes:
         last_dates: Last days of the billing periods of its bills, ascending.
         seconds: Wall time from the claim to the commit.
+        ingested: The batches that were taken in first.
     """
 
     org_id: str
@@ -58,6 +59,7 @@ class JobSummary:
     failures: int
     last_dates: tuple[date, ...]
     seconds: float
+    ingested: tuple[IngestResult, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +69,14 @@ class Inputs:
     Attributes:
         began_at: The database's clock before anything was looked at.
         versions: Table -> version of everything in ``usage`` (see provenance.dataset_versions).
+        ingested: The batches that were taken in first.
     """
 
     began_at: datetime
     configuration: Configuration
     usage: Mapping[str, MeterUsage]
     versions: dict[str, int]
+    ingested: tuple[IngestResult, ...] = ()
 
     @property
     def today(self) -> date:
@@ -84,7 +88,7 @@ def inputs(database: Database, lake: Lake, landing_root: Path, org_id: str) -> I
     """The organization as it is now, with everything that has been acknowledged so far."""
     with database.transaction() as connection:
         began_at: datetime = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
-    drained(database, lake, landing_root)
+    ingested = drained(database, lake, landing_root)
     with database.transaction() as connection:
         configuration = snapshot(connection, org_id)
     before = provenance.dataset_versions(lake, configuration)
@@ -92,7 +96,7 @@ def inputs(database: Database, lake: Lake, landing_root: Path, org_id: str) -> I
         usage = meter_usage(database, lake, configuration)
         versions = provenance.dataset_versions(lake, configuration)
         if versions == before:  # no batch came in between, so these are the versions that the frames will read
-            return Inputs(began_at=began_at, configuration=configuration, usage=usage, versions=versions)
+            return Inputs(began_at=began_at, configuration=configuration, usage=usage, versions=versions, ingested=ingested)
         before = versions
 
 
@@ -161,6 +165,7 @@ def ran(database: Database, lake: Lake, landing_root: Path, claim: BillJob) -> J
         failures=len(failures),
         last_dates=tuple(sorted(set(bills["end_date"]))),
         seconds=monotonic() - started,
+        ingested=given.ingested,
     )
 
 

@@ -4,7 +4,7 @@ Put here the decisions about bills that exist. Keep out how a calculation writes
 (bill_lines.py). Source: billing.md 3.2, 3.5, DECISIONS 32.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -55,21 +55,21 @@ class BillFilter:
     def conditions(self, org_id: str) -> list[ColumnElement[bool]]:
         """The SQL conditions on ``bills``."""
         c = BILLS.c
-        pairs: list[tuple[Any, ColumnElement[bool]]] = [
-            (self.ids, c.id.in_(self.ids or ())),
-            (self.account_ids, c.account_id.in_(self.account_ids or ())),
-            (self.bill_date, c.bill_date == self.bill_date),
-            (self.bill_date_start, c.bill_date >= self.bill_date_start),
-            (self.bill_date_end, c.bill_date < self.bill_date_end),
-            (self.external_invoice_date_start, c.external_invoice_date >= self.external_invoice_date_start),
-            (self.external_invoice_date_end, c.external_invoice_date < self.external_invoice_date_end),
-            (self.end_date, c.end_date == self.end_date),
-            (self.billing_frequency, c.billing_frequency == self.billing_frequency),
-            (self.bill_job_id, c.bill_job_id == self.bill_job_id),
-            (self.status, c.status == self.status),
-            (self.locked, c.locked == self.locked),
+        given: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
+            (self.ids, c.id.in_),
+            (self.account_ids, c.account_id.in_),
+            (self.bill_date, c.bill_date.__eq__),
+            (self.bill_date_start, c.bill_date.__ge__),
+            (self.bill_date_end, c.bill_date.__lt__),
+            (self.external_invoice_date_start, c.external_invoice_date.__ge__),
+            (self.external_invoice_date_end, c.external_invoice_date.__lt__),
+            (self.end_date, c.end_date.__eq__),
+            (self.billing_frequency, c.billing_frequency.__eq__),
+            (self.bill_job_id, c.bill_job_id.__eq__),
+            (self.status, c.status.__eq__),
+            (self.locked, c.locked.__eq__),
         ]
-        return [c.org_id == org_id, *(condition for value, condition in pairs if value is not None)]
+        return [c.org_id == org_id, *(condition(value) for value, condition in given if value is not None)]
 
 
 def bill(connection: Connection, org_id: str, bill_id: str) -> Header:

@@ -35,7 +35,9 @@ def midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def frames(account: Account, amounts: Sequence[str], *, bill_date: date = date(2025, 2, 1), product_id: str | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
+def frames(
+    account: Account, amounts: Sequence[str], *, bill_date: date = date(2025, 2, 1), product_id: str | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """One MONTHLY bill of the account with a USAGE line per amount: datasets BILLS and BILL_LINE_ITEMS without calculation_id."""
     bill_id = str(uuid.uuid5(NAMESPACE, f"{account.id} {bill_date}"))
     end = bill_date - timedelta(days=1)

@@ -126,7 +126,7 @@ def search(
             connection,
             caller.org_id,
             search_query,
-            operator=one_of("operator", operator, ("AND", "OR")),
+            joined_by=one_of("operator", operator, ("AND", "OR")),
             sort_by=sort_by,
             is_ascending=ascending,
             size=size + 1,

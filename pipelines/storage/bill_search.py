@@ -3,8 +3,9 @@
 Put here what is particular to bills; lists are in bill_store.py, search of accounts in account_search.py.
 """
 
+import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -45,6 +46,7 @@ SORTABLE: Mapping[str, str] = {
     "purchaseOrderNumber": "purchase_order_number",
     "billFrequencyInterval": "bill_frequency_interval",
 }
+_COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {":": operator.eq, ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 _TERM = re.compile(r"\s*(\w+)\s*(>=|<=|>|<|:|~)(.*)", re.DOTALL)
 
 
@@ -53,7 +55,7 @@ def searched(
     org_id: str,
     query: str,
     *,
-    operator: str,
+    joined_by: str,
     sort_by: str | None,
     is_ascending: bool | None,
     size: int,
@@ -65,7 +67,7 @@ def searched(
         connection: An open transaction.
         org_id: The organization.
         query: The terms, joined by ``$``; nothing matches every bill.
-        operator: AND or OR, joining the terms.
+        joined_by: AND or OR, joining the terms.
         sort_by: A field of SORTABLE.
         is_ascending: The order; None is ascending by the given field, newest first without one.
         size: At most so many headers.
@@ -75,7 +77,7 @@ def searched(
         EntityInvalid: What can't be searched or sorted by, with what can.
     """
     terms = [_condition(term) for term in query.split("$") if term.strip()]
-    matching = (sa.and_ if operator == "AND" else sa.or_)(*terms) if terms else sa.true()
+    matching = (sa.and_ if joined_by == "AND" else sa.or_)(*terms) if terms else sa.true()
     column: ColumnElement[Any] = BILLS.c.sequence if sort_by is None else BILLS.c[_sort_column(sort_by)]
     ascending = is_ascending if is_ascending is not None else sort_by is not None
     order = column.asc().nulls_last() if ascending else column.desc().nulls_last()
@@ -103,15 +105,8 @@ def _condition(term: str) -> ColumnElement[bool]:
     if comparator == "~":
         text = sa.func.to_char(column, 'YYYY-MM-DD"T"HH24:MI:SS') if name == "dtCreated" else sa.cast(column, sa.Text)
         return sa.func.starts_with(sa.func.lower(text), value.lower())
-    operand = _operand(name, column, value)
-    comparisons: Mapping[str, ColumnElement[bool]] = {
-        ":": column == operand,
-        ">": column > operand,
-        ">=": column >= operand,
-        "<": column < operand,
-        "<=": column <= operand,
-    }
-    return comparisons[comparator]
+    condition: ColumnElement[bool] = _COMPARISONS[comparator](column, _operand(name, column, value))
+    return condition
 
 
 def _operand(name: str, column: ColumnElement[Any], value: str) -> Any:

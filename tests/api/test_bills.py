@@ -55,7 +55,12 @@ def get(api: Any, path: str, **parameters: Any) -> Any:
 def test_a_bill_carries_everything_exactly(sdk: M3ter, api: Any, bills: dict[str, str]) -> None:
     bill = sdk.bills.retrieve(bills["acme-2"])
     assert (bill.account_code, bill.status, bill.locked, bill.bill_total) == ("acme", "PENDING", False, 3.255)
-    assert (bill.start_date, bill.end_date, bill.bill_date, bill.due_date) == (date(2025, 1, 1), date(2025, 1, 31), date(2025, 2, 1), date(2025, 3, 3))
+    assert (bill.start_date, bill.end_date, bill.bill_date, bill.due_date) == (
+        date(2025, 1, 1),
+        date(2025, 1, 31),
+        date(2025, 2, 1),
+        date(2025, 3, 3),
+    )
     assert bill.line_items is not None
     assert [line.product_code for line in bill.line_items] == ["calls", "calls"]
     assert bill.line_items[1].segment == {"region": "eu"}

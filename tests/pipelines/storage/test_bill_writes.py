@@ -126,7 +126,9 @@ def test_invoice_numbers_count_from_the_setting_in_the_order_of_creation(databas
     }
 
 
-def test_a_bill_that_became_empty_loses_its_lines_and_a_new_empty_one_is_suppressed(database: Database, lake: Lake, organization: Credentials) -> None:
+def test_a_bill_that_became_empty_loses_its_lines_and_a_new_empty_one_is_suppressed(
+    database: Database, lake: Lake, organization: Credentials
+) -> None:
     org_id = organization.org_id
     account, other = account_of(database, org_id, "acme"), account_of(database, org_id, "beta")
     [bill_id] = put(database, lake, org_id, [frames(account, ["1"])])

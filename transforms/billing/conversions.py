@@ -34,7 +34,9 @@ class CurrencyRounding:
         """Why the column is no amount of this currency; null where it is."""
         inexact = (
             pl.when(is_inexact(pl.col(column), places=self.places)).then(
-                pl.lit(f"an amount in {self.code} has more than {self.places} decimals, and the currency's roundingMode UNNECESSARY forbids rounding it")
+                pl.lit(
+                    f"an amount in {self.code} has more than {self.places} decimals, and the currency's roundingMode UNNECESSARY forbids rounding it"
+                )
             )
             if self.mode is RoundingMode.UNNECESSARY
             else pl.lit(None, dtype=pl.String)
@@ -67,16 +69,12 @@ def _rounding(code: str, configuration: Configuration) -> CurrencyRounding:
     return CurrencyRounding(code, places, currency.rounding_mode or RoundingMode.HALF_UP)
 
 
-def exchanges(
-    pairs: Iterable[tuple[str, str]], configuration: Configuration, job_conversions: Sequence[CurrencyConversion]
-) -> tuple[Exchange, ...]:
+def exchanges(pairs: Iterable[tuple[str, str]], configuration: Configuration, job_conversions: Sequence[CurrencyConversion]) -> tuple[Exchange, ...]:
     """One exchange per (pricing currency, bill currency), in the given order; the job's conversions come before the organization's."""
     rates: dict[tuple[str, str], Decimal] = {}
     for conversion in (*job_conversions, *configuration.organization.currency_conversions):
         rates.setdefault((conversion.from_, conversion.to), exact(conversion.multiplier))
-    return tuple(
-        Exchange(_rounding(a, configuration), _rounding(b, configuration), Decimal(1) if a == b else rates.get((a, b))) for a, b in pairs
-    )
+    return tuple(Exchange(_rounding(a, configuration), _rounding(b, configuration), Decimal(1) if a == b else rates.get((a, b))) for a, b in pairs)
 
 
 def _converted(lines: pl.DataFrame, exchange: Exchange) -> pl.DataFrame:

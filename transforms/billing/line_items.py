@@ -126,5 +126,3 @@ def line_items(rating: "Rating", lines: pl.DataFrame, headers: pl.DataFrame) -> 
     )
     columns = {name: dtype for name, dtype in BILL_LINE_ITEMS.schema.items() if name != "calculation_id"}
     return wide.select(pl.col(n) if n in wide.columns else pl.lit(None, dtype=t).alias(n) for n, t in columns.items())
-
-

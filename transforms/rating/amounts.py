@@ -35,7 +35,7 @@ def fitting(a: pl.Series) -> pl.Series:
 
 
 def product(a: pl.Series, b: pl.Series) -> pl.Series:
-    """a * b, half-even at 12 digits; null where a factor is null or the product's magnitude reaches 9e25."""
+    """A * b, half-even at 12 digits; null where a factor is null or the product's magnitude reaches 9e25."""
     if _magnitude(a) * _magnitude(b) >= SAFE:
         fits = (a.cast(pl.Float64) * b.cast(pl.Float64)).abs() < float(SAFE)
         a = a.to_frame("a").select(pl.when(fits).then("a")).to_series()
@@ -43,7 +43,7 @@ def product(a: pl.Series, b: pl.Series) -> pl.Series:
 
 
 def quotient(a: pl.Series, b: pl.Series) -> pl.Series:
-    """a / b, half-even at 12 digits; null where an operand is null, b is 0 or the magnitude reaches 9e25."""
+    """A / b, half-even at 12 digits; null where an operand is null, b is 0 or the magnitude reaches 9e25."""
     frame = pl.DataFrame({"a": a, "b": b}).with_columns(b=pl.when(pl.col("b") != ZERO).then("b"))
     least = frame["b"].abs().min()
     if least is not None and _magnitude(a) / Decimal(str(least)) >= SAFE:

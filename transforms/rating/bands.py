@@ -144,9 +144,7 @@ def every(frame: pl.DataFrame, column: str, entries: int) -> list[pl.Series]:
     return [frame[column].gather_every(entries, offset) for offset in range(entries)]
 
 
-def rated_bands(
-    rated: pl.DataFrame, table: BandTable, finish: Callable[[pl.DataFrame, pl.DataFrame, int], pl.DataFrame]
-) -> list[pl.DataFrame]:
+def rated_bands(rated: pl.DataFrame, table: BandTable, finish: Callable[[pl.DataFrame, pl.DataFrame, int], pl.DataFrame]) -> list[pl.DataFrame]:
     """The rated rows with ``amount`` (exact, before rounding; null where it does not fit) and, through ``finish``, their bands.
 
     Args:
@@ -167,5 +165,3 @@ def rated_bands(
         lines = part.drop("row", "entries", "is_cumulative", "is_measured").with_columns(amount=total(every(bands, "band_amount", entries)))
         done.append(finish(lines, bands, entries))
     return done
-
-

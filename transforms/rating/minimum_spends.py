@@ -8,12 +8,13 @@ minimums; keep out what counts as spend beyond usage, counters and the pricings'
 import polars as pl
 
 from transforms.billing.conversions import Exchange, finished
+from transforms.datasets import INSTANT
 from transforms.entities.plans import PricingType
 from transforms.money import DECIMAL
 from transforms.rating.amounts import ZERO, sums
 from transforms.rating.lines import Kind, charges, no_lines
 from transforms.rating.standing_charges import prorated, windows_in_advance, windows_in_arrears
-from transforms.rating.state import Rating
+from transforms.rating.state import Progress, Rating
 from transforms.rating.windows import first_whole_day, local_day
 
 _LIFT, _REFUND = "lift", "refund"
@@ -25,8 +26,10 @@ def _minimums(windows: pl.DataFrame, rates: tuple[Exchange, ...]) -> pl.DataFram
 
 
 def _settled(windows: pl.DataFrame, spent: pl.DataFrame, keys: list[str], rates: tuple[Exchange, ...]) -> pl.DataFrame:
-    """The windows in arrears with ``minimum``, ``spend`` (0 where nothing was spent) ``lift``,
-    what the minimum adds to the spend, and ``refund``, what the spend consumed of the minimum, negative."""
+    """The windows in arrears with ``minimum`` and ``spend`` (0 where nothing was spent), and what follows from them.
+
+    That is ``lift``, what the minimum adds to the spend, and ``refund``, what the spend consumed of the minimum, negative.
+    """
     minimums = _minimums(windows, rates).rename({"subtotal": "minimum"}).drop("converted_subtotal")
     known = minimums.join(spent.rename({"subtotal": "spend"}), on=keys, how="left", maintain_order="left")
     known = known.with_columns(pl.when(pl.col("is_spent").is_null()).then(ZERO).otherwise("spend").alias("spend"))
@@ -38,9 +41,7 @@ def _settled(windows: pl.DataFrame, spent: pl.DataFrame, keys: list[str], rates:
     )
 
 
-def _lines(
-    settled: pl.DataFrame, coming: pl.DataFrame, kinds: tuple[Kind, Kind], rates: tuple[Exchange, ...]
-) -> list[pl.DataFrame]:
+def _lines(settled: pl.DataFrame, coming: pl.DataFrame, kinds: tuple[Kind, Kind], rates: tuple[Exchange, ...]) -> list[pl.DataFrame]:
     """The lines of settled windows in arrears, of those billed in advance, and of coming windows."""
     in_arrears = settled.filter(~pl.col("minimum_spend_in_advance")).with_columns(amount=_LIFT)
     refunds = settled.filter("minimum_spend_in_advance").with_columns(amount=_REFUND)
@@ -72,14 +73,14 @@ def _priced(rating: Rating) -> pl.DataFrame:
         if pricing.minimum_spend and pricing.type is PricingType.DEBIT:
             row = (offer.plan_number, number, pricing.id, pricing.minimum_spend, offer.minimum_spend_in_advance, pricing.start_date, pricing.end_date)
             rows.setdefault((offer.plan_number, pricing.id), row)
-    schema = {
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {
         "plan_number": pl.UInt32,
         "offer": pl.UInt32,
         "pricing_id": pl.String,
         "minimum_spend": DECIMAL,
         "minimum_spend_in_advance": pl.Boolean,
-        "pricing_start": rating.due.schema["start_at"],
-        "pricing_end": rating.due.schema["start_at"],
+        "pricing_start": INSTANT,
+        "pricing_end": INSTANT,
     }
     return pl.DataFrame(list(rows.values()), schema=schema, orient="row")
 
@@ -89,13 +90,12 @@ def _spent(lines: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     return sums(usage, keys, "subtotal").with_columns(is_spent=pl.lit(True))
 
 
-def minimum_spends(rating: Rating, lines: pl.DataFrame) -> pl.DataFrame:
+def minimum_spends(progress: Progress) -> pl.DataFrame:
     """The minimum spend lines of the due account plans: of their pricings first, whose lifts count as spend of the plan.
 
-    Args:
-        rating: The run.
-        lines: Lines so far; the USAGE lines among them are the spend.
+    The USAGE lines so far are the spend.
     """
+    rating, lines = progress.rating, progress.lines
     found = [no_lines()]
     priced = _priced(rating)
     lifts = pl.DataFrame(schema={"due": pl.UInt32, "subtotal": DECIMAL})

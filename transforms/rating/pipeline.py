@@ -8,7 +8,7 @@ where it is made, not at the end, because minimum spends and caps must add up wi
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -21,8 +21,8 @@ from transforms.rating.lines import no_lines
 from transforms.rating.minimum_spends import minimum_spends
 from transforms.rating.run import BillRun, BillRunResult
 from transforms.rating.standing_charges import standing_charges
-from transforms.rating.state import Rating, resolved
-from transforms.rating.usage_charges import is_credit, rated_usage
+from transforms.rating.state import Progress, resolved
+from transforms.rating.usage_charges import rated_usage, usage_charges
 from transforms.rating.usage_credits import usage_credits
 
 
@@ -32,32 +32,16 @@ class Step:
 
     name: str
     reason: str
-    lines: Callable[[Rating, pl.DataFrame, pl.DataFrame], pl.DataFrame]
-
-
-def _usage(rating: Rating, rated: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
-    return rated.filter(~is_credit(rating).gather(rated["offer"]))
-
-
-def _standing_charges(rating: Rating, rated: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
-    return standing_charges(rating, lines)
-
-
-def _minimum_spends(rating: Rating, rated: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
-    return minimum_spends(rating, lines)
-
-
-def _usage_credits(rating: Rating, rated: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
-    return usage_credits(rating, rated.filter(is_credit(rating).gather(rated["offer"])), lines)
+    lines: Callable[[Progress], pl.DataFrame]
 
 
 STEPS: tuple[Step, ...] = (
-    Step("usage", "everything else is measured against what was used; grants will reduce quantities before they are rated", _usage),
+    Step("usage", "everything else is measured against what was used; grants will reduce quantities before they are rated", usage_charges),
     # Counters come here: their charges count as spend, as usage does, so they precede minimum spends.
-    Step("standing charges", "owed whatever was used; before minimum spends, which do not count them, and credits, which may cover them", _standing_charges),
-    Step("minimum spends", "they lift usage and counters, before any credit: pricing into plan, plan into plan group", _minimum_spends),
+    Step("standing charges", "owed whatever was used; minimum spends do not count them, credits may cover them", standing_charges),
+    Step("minimum spends", "they lift usage and counters, before any credit: pricing into plan, plan into plan group", minimum_spends),
     # Charges due (ad hoc, balance fees) come here: lines like the others to the caps of credits.
-    Step("usage credits", "capped at all other lines so far, of the product or of the bill; product before global", _usage_credits),
+    Step("usage credits", "capped at all other lines so far, of the product or of the bill; product before global", usage_credits),
     # Commitment fees come here: they pay for the credit that the next step draws, so nothing draws on them.
     # Draw-downs of commitments and balances come here, in the account's order, over the lines they may cover;
     # then overage: what the draw-downs left uncovered.
@@ -77,14 +61,14 @@ def billed(configuration: Configuration, usage: Mapping[str, MeterUsage], run: B
         See ``BillRunResult``. The same configuration, usage and run give the same bytes, whatever the order of rows.
     """
     rating = resolved(configuration, usage, run)
-    rated = rated_usage(rating)
-    lines = no_lines()
-    positions = []
-    for position, step in enumerate(STEPS):
-        added = step.lines(rating, rated, lines)
-        positions.append(pl.repeat(position, added.height, dtype=pl.UInt8, eager=True))
-        lines = pl.concat([lines, added])
-    numbered = lines.with_columns(pl.concat(positions).alias("step"), rating.due["bill"].gather(lines["due"]))
+    progress = Progress(rating, rated_usage(rating), no_lines())
+    counts = []
+    for step in STEPS:
+        added = step.lines(progress)
+        counts.append(added.height)
+        progress = replace(progress, lines=pl.concat([progress.lines, added]))
+    steps = pl.concat([pl.repeat(position, count, dtype=pl.UInt8, eager=True) for position, count in enumerate(counts)])
+    numbered = progress.lines.with_columns(steps.alias("step"), rating.due["bill"].gather(progress.lines["due"]))
     headers, failures = bills(rating, numbered)
     made = headers.filter("is_made").select(*BILLS.columns)
     return BillRunResult(made, line_items(rating, numbered, headers), failures)

@@ -21,6 +21,8 @@ _PLAN_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "plan_id": pl.String,
     "plan_number": pl.UInt32,
     "product_id": pl.String,
+    "product_name": pl.String,
+    "plan_code": pl.String,
     "currency": pl.String,
     "frequency": pl.String,
     "interval": pl.Int32,
@@ -60,11 +62,9 @@ def epochs(configuration: Configuration, run: BillRun) -> dict[str, date]:
 
 def _plans(terms: tuple[PlanTerms, ...], run: BillRun) -> pl.DataFrame:
     rows = [
-        (t.plan_id, number, t.product_id, t.currency, str(t.frequency), t.interval)
+        (t.plan_id, number, t.product_id, t.product_name, t.plan_code, t.currency, str(t.frequency), t.interval)
         for number, t in enumerate(terms)
-        if t.frequency in REGULAR
-        and run.billing_frequency in (None, t.frequency)
-        and run.bill_frequency_interval in (None, t.interval)
+        if t.frequency in REGULAR and run.billing_frequency in (None, t.frequency) and run.bill_frequency_interval in (None, t.interval)
     ]
     return pl.DataFrame(rows, schema=_PLAN_SCHEMA, orient="row")
 
@@ -158,7 +158,7 @@ def due_account_plans(configuration: Configuration, run: BillRun, terms: tuple[P
             advance_first_day=windows.first_whole_day("advance_start", zone),
             advance_end_day=windows.local_day("advance_end", zone),
         )
-        .sort(*bill, "start_at", "account_plan_id")
+        .sort(*bill, "product_name", "start_at", "plan_code", "account_plan_id")
         .with_columns(due=pl.int_range(pl.len(), dtype=pl.UInt32), bill=(pl.struct(bill).rle_id()).cast(pl.UInt32))
     )
 
@@ -175,4 +175,3 @@ def bill_index(due: pl.DataFrame, zone: str, *, in_advance: bool) -> pl.Series:
     starts_there = (pl.col("_at") == pl.col("_first")) & (pl.col("_k") >= 0) if in_advance else pl.lit(False)
     first = pl.when(starts_there).then("_k").otherwise(pl.max_horizontal(pl.col("_k") + 1, pl.lit(0, dtype=pl.Int32)))
     return days.select(j=pl.col("k") - first)["j"]
-

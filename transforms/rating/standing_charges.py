@@ -10,7 +10,7 @@ from transforms.money import DECIMAL
 from transforms.rating.amounts import product, quotient
 from transforms.rating.lines import Kind, charges, no_lines
 from transforms.rating.selection import bill_index
-from transforms.rating.state import Rating
+from transforms.rating.state import Progress
 from transforms.rating.windows import with_factor
 
 
@@ -39,11 +39,12 @@ def windows_in_advance(due: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([windows_in_arrears(due.filter("first_in_advance")), coming])
 
 
-def standing_charges(rating: Rating, lines: pl.DataFrame) -> pl.DataFrame:
+def standing_charges(progress: Progress) -> pl.DataFrame:
     """The standing charge lines of the due account plans.
 
     A plan's ``standing_charge_interval`` n and ``standing_charge_offset`` o charge on its bills o, o + n, o + 2n, ...
     """
+    rating = progress.rating
     due = rating.due.with_columns(
         rating.by_plan("standing_charge", DECIMAL),
         rating.by_plan("standing_charge_in_advance", pl.Boolean),

@@ -49,6 +49,21 @@ class Rating:
         return values.gather(self.due["plan_number"])
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far the bills of a run have come: what a step is given.
+
+    Attributes:
+        rating: The run.
+        rated: All usage rated, see ``rated_usage``.
+        lines: The lines of the steps before, see LINES.
+    """
+
+    rating: Rating
+    rated: pl.DataFrame
+    lines: pl.DataFrame
+
+
 def resolved(configuration: Configuration, usage: Mapping[str, MeterUsage], run: BillRun) -> Rating:
     """The run with plans, account plans, windows, bands and exchanges resolved."""
     terms = plan_terms(configuration)

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from transforms.configuration import Configuration
+from transforms.entities.formulas import compound_segments
 from transforms.entities.plans import Plan, PlanTemplate, Pricing
 from transforms.entities.resource import BillingFrequency
 from transforms.entities.usage import Aggregation, CompoundAggregation, Product, Segment
@@ -20,8 +21,10 @@ class PlanTerms:
     """One plan with what it inherits filled in; amounts in ``currency``, minimum_spend 0 when there is none."""
 
     plan_id: str
+    plan_code: str
     template_id: str
     product_id: str
+    product_name: str
     currency: str
     frequency: BillingFrequency
     interval: int
@@ -91,8 +94,10 @@ def _terms(plan: Plan, configuration: Configuration) -> PlanTerms:
     product = configuration.entity(Product, product_id)
     return PlanTerms(
         plan_id=plan.id,
+        plan_code=plan.code,
         template_id=template.id,
         product_id=product_id,
+        product_name=product.name,
         currency=template.currency,
         frequency=template.bill_frequency,
         interval=template.bill_frequency_interval or 1,

@@ -14,7 +14,7 @@ from transforms.entities.plans import PricingType
 from transforms.entities.usage import CompoundAggregation
 from transforms.rating.bands import rated_bands
 from transforms.rating.lines import LINES, Kind, no_lines
-from transforms.rating.state import Rating
+from transforms.rating.state import Progress, Rating
 from transforms.rating.units import with_units
 
 #: One row per offer, and the pricing window that it shares with the other segments of its aggregation.
@@ -45,8 +45,9 @@ def offer_frame(rating: Rating) -> pl.DataFrame:
         for number, offer in enumerate(rating.offers)
     ]
     frame = pl.DataFrame(rows, schema=_OFFERS, orient="row")
-    windows = frame.select("plan_number", "aggregation_id", "pricing_start", "pricing_end").unique(maintain_order=True).with_row_index("pricing_window")
-    return frame.join(windows, on=["plan_number", "aggregation_id", "pricing_start", "pricing_end"], nulls_equal=True, maintain_order="left")
+    keys = ["plan_number", "aggregation_id", "pricing_start", "pricing_end"]
+    windows = frame.select(keys).unique(maintain_order=True).with_row_index("pricing_window")
+    return frame.join(windows, on=keys, nulls_equal=True, maintain_order="left")
 
 
 def _rated_windows(rating: Rating, offers: pl.DataFrame) -> pl.DataFrame:
@@ -103,15 +104,17 @@ def rated_usage(rating: Rating) -> pl.DataFrame:
     windows = _rated_windows(rating, offers)
     if windows.is_empty():
         return no_lines()
-    measured = _measured(rating, windows).with_columns(pl.col("segment_index").fill_null(-1))
-    usage = (
-        measured.join(windows.select("window", "due", "exchange", "pricing_window", "window_start", "window_end"), on="window")
-        .join(offers.select("offer", "pricing_window", "segment_index"), on=["pricing_window", "segment_index"])
-        .select("due", "exchange", "offer", "quantity", "failure", service_start="window_start", service_end="window_end")
-        .sort("due", "offer", "service_start")
-    )
-    broken = usage.filter(pl.col("failure").is_not_null())
-    whole = with_units(usage.filter(pl.col("failure").is_null()).drop("failure"), rating.offers)
+    places = windows.select("window", "due", "exchange", "pricing_window", "window_start", "window_end")
+    measured = _measured(rating, windows).with_columns(pl.col("segment_index").fill_null(-1)).join(places, on="window")
+    is_broken = pl.col("failure").is_not_null()
+    by_segment = offers.select("offer", "pricing_window", "segment_index")
+    # A formula that fails as a whole has no segment, whatever segments are priced.
+    failed = measured.filter(is_broken & (pl.col("segment_index") < 0)).join(by_segment.unique("pricing_window", keep="first"), on="pricing_window")
+    priced = measured.join(by_segment, on=["pricing_window", "segment_index"])
+    columns = {"service_start": "window_start", "service_end": "window_end"}
+    usage = priced.filter(~is_broken).select("due", "exchange", "offer", "quantity", **columns).sort("due", "offer", "service_start")
+    broken = pl.concat([frame.select("due", "exchange", "offer", "failure", **columns) for frame in (failed, priced.filter(is_broken))])
+    whole = with_units(usage, rating.offers)
     rated = rated_bands(
         whole.filter(pl.col("units").is_not_null()), rating.bands, lambda lines, bands, n: with_bands(lines, bands, n, rating.exchanges)
     )
@@ -127,3 +130,8 @@ def _lines(frame: pl.DataFrame) -> pl.DataFrame:
 def is_credit(rating: Rating) -> pl.Series:
     """For every offer, whether its pricing credits instead of charging."""
     return pl.Series("is_credit", [o.pricing.type is not PricingType.DEBIT for o in rating.offers], dtype=pl.Boolean)
+
+
+def usage_charges(progress: Progress) -> pl.DataFrame:
+    """The USAGE lines: the rated usage of all pricings that charge."""
+    return progress.rated.filter(~is_credit(progress.rating).gather(progress.rated["offer"]))

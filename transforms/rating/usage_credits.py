@@ -14,19 +14,19 @@ from transforms.entities.plans import PricingType
 from transforms.money import DECIMAL
 from transforms.rating.amounts import SAFE, ZERO, by_part, quotient, sums
 from transforms.rating.lines import LINES, Kind, no_lines
-from transforms.rating.state import Rating
+from transforms.rating.state import Progress, Rating
+from transforms.rating.usage_charges import is_credit
 
 _BAND_AMOUNTS = ("unit_subtotal", "band_subtotal", "converted_band_subtotal")
 
 
-def usage_credits(rating: Rating, rated: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+def usage_credits(progress: Progress) -> pl.DataFrame:
     """The USAGE_CREDIT lines, product credits before global ones.
 
-    Args:
-        rating: The run.
-        rated: The rated usage of credit pricings, as positive amounts.
-        lines: All other lines so far.
+    The rated usage of credit pricings is what they would credit, as positive amounts.
     """
+    rating, lines = progress.rating, progress.lines
+    rated = progress.rated.filter(is_credit(rating).gather(progress.rated["offer"]))
     if rated.is_empty():
         return no_lines()
     types = pl.Series("type", [str(o.pricing.type) for o in rating.offers], dtype=pl.String)
@@ -46,10 +46,10 @@ def _keyed(rating: Rating, lines: pl.DataFrame) -> pl.DataFrame:
     return lines.with_columns(due["bill"].gather(lines["due"]), due["product_id"].gather(lines["due"]))
 
 
-def _capped(credits: pl.DataFrame, lines: pl.DataFrame, keys: list[str], rates: tuple[Exchange, ...]) -> pl.DataFrame:
+def _capped(credited: pl.DataFrame, lines: pl.DataFrame, keys: list[str], rates: tuple[Exchange, ...]) -> pl.DataFrame:
     """The credits as negative lines; each takes what the ones before it left of its cap."""
     bases = sums(lines, keys, "converted_subtotal").rename({"converted_subtotal": "base"})
-    frame = credits.sort("bill", "due", "offer", "service_start").join(bases, on=keys, how="left", maintain_order="left")
+    frame = credited.sort("bill", "due", "offer", "service_start").join(bases, on=keys, how="left", maintain_order="left")
     amount = pl.max_horizontal(pl.col("converted_subtotal").fill_null(ZERO), ZERO)
     cap = pl.max_horizontal(pl.col("base").fill_null(ZERO), ZERO)
     # A running sum that does not fit would raise for the whole run, so such bills fail instead (DECISIONS 34).

@@ -43,7 +43,7 @@ def instant(text: str | date | datetime | None) -> datetime | None:
         return text if text.tzinfo else text.replace(tzinfo=UTC)
     if isinstance(text, date):
         return datetime(text.year, text.month, text.day, tzinfo=UTC)
-    found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
@@ -96,7 +96,11 @@ class World:
         for code, body in self.case.get("plans", {"plan": {}}).items():
             self._add(Plan, code, self._with_products({**body, "planTemplateId": an_id("PlanTemplate", body.get("template", "t"))}))
         for number, body in enumerate(self.case.get("pricings", [])):
-            owner = {"planTemplateId": an_id("PlanTemplate", body["template"])} if "template" in body else {"planId": an_id("Plan", body.get("plan", "plan"))}
+            owner = (
+                {"planTemplateId": an_id("PlanTemplate", body["template"])}
+                if "template" in body
+                else {"planId": an_id("Plan", body.get("plan", "plan"))}
+            )
             priced = (
                 {"compoundAggregationId": an_id("CompoundAggregation", body["compound"])}
                 if "compound" in body
@@ -106,7 +110,9 @@ class World:
             dates = {k: instant(rest.pop(k, None)) for k in ("startDate", "endDate")}
             dates["startDate"] = dates["startDate"] or datetime(2000, 1, 1, tzinfo=UTC)
             code = body.get("code", f"pricing-{number}")
-            self._add(Pricing, code, self._with_products({"cumulative": True, **rest, **owner, **priced, **dates, "pricingBands": bands(body["bands"])}))
+            self._add(
+                Pricing, code, self._with_products({"cumulative": True, **rest, **owner, **priced, **dates, "pricingBands": bands(body["bands"])})
+            )
 
     def _accounts(self) -> pl.DataFrame:
         rows = [
@@ -145,7 +151,9 @@ class World:
 
     @property
     def configuration(self) -> Configuration:
-        return Configuration("org", datetime(2030, 1, 1, tzinfo=UTC), self.organization, CustomFields(), self.small, self.accounts, self.account_plans, "hash")
+        return Configuration(
+            "org", datetime(2030, 1, 1, tzinfo=UTC), self.organization, CustomFields(), self.small, self.accounts, self.account_plans, "hash"
+        )
 
     @property
     def usage(self) -> dict[str, MeterUsage]:
@@ -288,9 +296,9 @@ def check(result: BillRunResult, expected: Mapping[str, Any]) -> None:
     for code, text in expected.get("failures", {}).items():
         assert text in failures.get(code, ""), failures
     assert set(failures) == set(expected.get("failures", {}))
-    for code, bills in expected.get("bills", {}).items():
+    for code, wanted_bills in expected.get("bills", {}).items():
         found = result.bills.filter(pl.col("account_code") == code).sort("billing_frequency", "bill_frequency_interval").to_dicts()
-        bills = bills if isinstance(bills, list) else [bills]
+        bills = wanted_bills if isinstance(wanted_bills, list) else [wanted_bills]
         assert len(found) == len(bills), found
         for bill, want in zip(found, bills, strict=True):
             _check_bill(result, bill, want)

@@ -5,7 +5,7 @@ These functions give null for such a row instead. They look at the extremes of a
 is nearly always, they are the plain operators. Whether a row fails depends on that row alone, so any split of the
 rows gives the same values.
 
-Put here what works on one or two numeric columns for the language's operators. Keep out powers (power.py) and rounding
+Put here what works on whole columns for the language's operators. Keep out powers (power.py) and rounding
 to a scale (rounding.py). Source: DECISIONS 1, 3, 4.
 """
 
@@ -19,20 +19,24 @@ from transforms.money import DECIMAL, EXACT, LIMIT
 #: The largest Decimal(38, 12). Python's own operators on Decimals, the sign and abs() included, keep 28 digits only.
 LARGEST = EXACT.subtract(LIMIT, Decimal("1e-12"))
 _UNIT = 10**12
+#: A dividend below this fits whatever the divisor, which is at least 10^-12.
+_SMALL = LIMIT / _UNIT
 #: Splits an unscaled value of up to 38 digits in two words.
 _WORD = 10**13
 
 
-def elementwise(function: Callable[..., pl.Series], *operands: pl.Expr) -> pl.Expr:
-    """The Decimal(38, 12) expression of a function of whole columns whose rows don't depend on one another.
+def elementwise(function: Callable[..., pl.Series], *operands: pl.Expr, dtype: pl.DataType = DECIMAL) -> pl.Expr:
+    """The expression of a function of whole columns whose rows don't depend on one another.
 
-    Each operand enters the expression once, so that a formula's expression is as long as the formula.
+    Each operand enters the expression once, so that a formula's expression is as long as the formula. The result is as
+    long as the operands; Polars' own when/then and coalesce give a single row where a literal decides every row, and
+    compared with another literal that row does not fit its frame.
     """
 
     def applied(columns: Sequence[pl.Series]) -> pl.Series:
         return function(*aligned(columns))
 
-    return pl.map_batches(list(operands), applied, return_dtype=DECIMAL, is_elementwise=True)
+    return pl.map_batches(list(operands), applied, return_dtype=dtype, is_elementwise=True)
 
 
 def aligned(columns: Sequence[pl.Series]) -> list[pl.Series]:
@@ -113,24 +117,35 @@ def _product_fits(left: pl.Series, right: pl.Series) -> pl.Series:
 
 def quotients(left: pl.Series, right: pl.Series) -> pl.Series:
     """The quotient, half-even at the 12th digit; null where the divisor is zero or the quotient does not fit."""
-    divisor = where(right != 0, right)
-    # The quotient of unscaled integers a, b is a / b * 10^12, and |a| < 10^38: only |b| < 10^12 can overflow.
-    if peak(left) < LIMIT / _UNIT and not _is_smaller_than_one(divisor):
+    divisor = _divisors(right)
+    if peak(left) < _SMALL or not (divisor.abs() < 1).any():
         return left / divisor
+    # The quotient of unscaled integers a, b is a / b * 10^12, and |a| < 10^38: only |b| < 10^12 can overflow.
     bound = divisor.abs().to_physical().clip(upper_bound=_UNIT) * _int128(int(LIMIT))
     return where(left.abs().to_physical() < bound, left) / divisor
 
 
-def _is_smaller_than_one(column: pl.Series) -> bool:
-    return bool((column.abs() < 1).any())
+def _divisors(column: pl.Series) -> pl.Series:
+    """The column with null for zero."""
+    return where(column != 0, column) if (column == 0).any() else column
 
 
 def remainders(left: pl.Series, right: pl.Series) -> pl.Series:
     """The remainder of left / right with the sign of left; null where the divisor is zero."""
-    divisor = where(right != 0, right)
+    divisor = _divisors(right)
     # On magnitudes Polars' remainder, which takes the divisor's sign, is the one wanted.
     rest = left.abs() % divisor.abs()
     return rest.zip_with((left >= 0).fill_null(True), -rest)
+
+
+def known(column: pl.Series, otherwise: pl.Series) -> pl.Series:
+    """The column, with the other where it is null."""
+    return column.zip_with(column.is_not_null(), otherwise)
+
+
+def chosen(condition: pl.Series, column: pl.Series, otherwise: pl.Series) -> pl.Series:
+    """The column where the condition is true, else the other, also where the condition is null."""
+    return column.zip_with(condition.fill_null(False), otherwise)
 
 
 def largest(*columns: pl.Series) -> pl.Series:

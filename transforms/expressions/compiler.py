@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from transforms.expressions import arithmetic
-from transforms.expressions.arithmetic import elementwise
+from transforms.expressions.arithmetic import chosen, elementwise
 from transforms.expressions.casts import as_string
 from transforms.expressions.checker import Typed, checked
 from transforms.expressions.functions import FUNCTIONS, Arguments
@@ -136,6 +136,8 @@ class _Compiler:
         return Value(expr, null_fails(expr, ()))
 
     def _conditional(self, typed: Typed) -> Value:
+        if typed.type is Type.NULL:
+            return Value(pl.lit(None))
         *arms, last = typed.children
         value = _as(typed.type, self.value(last), last.type)
         expr, failed = value.expr, value.failed
@@ -143,9 +145,9 @@ class _Compiler:
             # A condition that is null is not true, so the next value is taken.
             test = _as(Type.BOOLEAN, self.value(condition), condition.type).expr
             value = _as(typed.type, self.value(child), child.type)
-            expr = pl.when(test).then(value.expr).otherwise(expr)
+            expr = elementwise(chosen, test, value.expr, expr, dtype=DTYPES[typed.type])
             if failed is not None or value.failed is not None:
-                failed = pl.when(test).then(_or_false(value.failed)).otherwise(_or_false(failed))
+                failed = elementwise(chosen, test, _or_false(value.failed), _or_false(failed), dtype=pl.Boolean())
         return Value(expr, failed)
 
     def _call(self, typed: Typed) -> Value:

@@ -14,7 +14,7 @@ from functools import partial
 import polars as pl
 
 from transforms.expressions import times
-from transforms.expressions.arithmetic import elementwise, largest, quotients, smallest
+from transforms.expressions.arithmetic import elementwise, known, largest, quotients, smallest
 from transforms.expressions.casts import as_boolean, as_number, as_string
 from transforms.expressions.lookups import Lookup
 from transforms.expressions.nodes import Type
@@ -148,7 +148,8 @@ def _found(call: Arguments) -> pl.Expr:
     table, field, _, *keys = call.texts
     assert table is not None
     assert field is not None
-    return pl.coalesce(call.lookup(Lookup(table, field, call.result, tuple(k for k in keys if k is not None))), call.exprs[2])
+    found = call.lookup(Lookup(table, field, call.result, tuple(k for k in keys if k is not None)))
+    return elementwise(known, found, call.exprs[2], dtype=DTYPES[call.result])
 
 
 def _exists(call: Arguments) -> pl.Expr:
@@ -229,7 +230,7 @@ _ROWS = (
         None,
         "a, or b where a is null.",
         (("isnull(n, 5)", "5"), ("isnull(qty, 5)", "10")),
-        lambda call: pl.coalesce(*(e.cast(DTYPES[call.result]) for e in call.exprs)),
+        lambda call: elementwise(known, *(e.cast(DTYPES[call.result]) for e in call.exprs), dtype=DTYPES[call.result]),
         lambda expr, values: None if values[1].failed is None else expr.is_null() & values[1].failed,
     ),
     Function(

@@ -37,7 +37,9 @@ NUMBERS = {
 }
 STRINGS = {"location": "USA", "type": "Complete", "status": "completed", "country": "UK", "ops_status": "unheard"}
 TABLES = {
-    "discount_vol_rates": LookupTable(("country",), pl.LazyFrame({"country": ["UK", "DE"], "rate": [Decimal("0.8"), Decimal("0.9")]}, {"country": pl.String, "rate": DECIMAL})),
+    "discount_vol_rates": LookupTable(
+        ("country",), pl.LazyFrame({"country": ["UK", "DE"], "rate": [Decimal("0.8"), Decimal("0.9")]}, {"country": pl.String, "rate": DECIMAL})
+    ),
     "account_ops_status": LookupTable(("status",), pl.LazyFrame({"status": ["completed"], "standing": ["Good"]})),
 }
 

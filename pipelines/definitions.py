@@ -9,7 +9,7 @@ import dagster as dg
 from pipelines.defs import billing, schedules, unattended, usage
 from pipelines.defs.checks import CHECKS
 from pipelines.defs.progress import PROGRESS_LOGGER, progress
-from pipelines.defs.warehouse import Warehouse
+from pipelines.defs.warehouse import storage
 
 defs = dg.Definitions(
     assets=[*usage.ASSETS, *billing.ASSETS],
@@ -17,7 +17,7 @@ defs = dg.Definitions(
     jobs=[schedules.scheduled_bill_run, unattended.unattended_work],
     schedules=[schedules.bill_schedule],
     sensors=[unattended.landed_measurements, unattended.waiting_bill_jobs, schedules.finished_bill_jobs],
-    resources={"warehouse": Warehouse()},
+    resources={"warehouse": storage},
     loggers={"console": dg.colored_console_logger, PROGRESS_LOGGER: progress},
     # A step costs milliseconds in the process of the run, and seconds in one of its own; storage does the heavy work.
     executor=dg.in_process_executor,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from pipelines.defs.warehouse import Warehouse
+from pipelines.defs.warehouse import Storage
 from pipelines.storage.bill_runs import JobSummary, ran_inline
 from pipelines.storage.snapshots import configuration
 from transforms.billing.job_requests import BillJobRequest
@@ -24,7 +24,7 @@ ACTOR = "DAGSTER"
 
 
 def bill_jobs_ran(
-    warehouse: Warehouse, org_id: str, first: date, last: date, *, account_codes: Sequence[str] | None = None
+    warehouse: Storage, org_id: str, first: date, last: date, *, account_codes: Sequence[str] | None = None
 ) -> Iterator[tuple[date, JobSummary]]:
     """Bill every billing period of the organization whose last day lies in [first, last] and is over, day by day.
 

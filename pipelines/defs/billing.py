@@ -14,7 +14,7 @@ import polars as pl
 
 from pipelines.defs.bill_runs import bill_jobs_ran
 from pipelines.defs.layers import Layer, dataset_asset
-from pipelines.defs.warehouse import Warehouse
+from pipelines.defs.warehouse import Storage, Warehouse
 from pipelines.partitions import BILLING_MONTHS, billing_month, month_days
 from pipelines.storage.publishing import published
 from pipelines.storage.totals import bill_headers, bill_totals
@@ -27,7 +27,7 @@ def run_days(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) 
     return month_days(context.partition_keys[0])[0], month_days(context.partition_keys[-1])[1]
 
 
-def _headers(context: dg.AssetExecutionContext, warehouse: Warehouse) -> pl.DataFrame:
+def _headers(context: dg.AssetExecutionContext, warehouse: Storage) -> pl.DataFrame:
     org_ids = warehouse.organizations(context)
     with warehouse.database.transaction() as connection:
         return bill_headers(connection, org_ids, *run_days(context))

@@ -14,7 +14,7 @@ import polars as pl
 from pipelines.defs.billing import run_days
 from pipelines.defs.expectations import LINE_ITEM_RULES, MEASUREMENT_RULES, validated, violations
 from pipelines.defs.usage import event_days
-from pipelines.defs.warehouse import Warehouse
+from pipelines.defs.warehouse import Storage, Warehouse
 from pipelines.partitions import BILLING_MONTHS, EVENT_DAYS
 from pipelines.storage.snapshots import configuration
 from pipelines.storage.table_schemas import bill_problems, lake_problems
@@ -34,7 +34,7 @@ PARTITIONS = {
 #: At most this many offenders are named in a result.
 SHOWN = 5
 
-Verdict = Callable[[dg.AssetCheckExecutionContext, Warehouse], dg.AssetCheckResult]
+Verdict = Callable[[dg.AssetCheckExecutionContext, Storage], dg.AssetCheckResult]
 
 
 def blocking_check(dataset: str, name: str, description: str) -> Callable[[Verdict], dg.AssetChecksDefinition]:
@@ -50,7 +50,7 @@ def blocking_check(dataset: str, name: str, description: str) -> Callable[[Verdi
     return decorated
 
 
-def _snapshots(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[Configuration]:
+def _snapshots(context: dg.AssetCheckExecutionContext, warehouse: Storage) -> Iterator[Configuration]:
     for org_id in warehouse.organizations(context):
         with warehouse.database.transaction() as connection:
             snapshot = configuration(connection, org_id)

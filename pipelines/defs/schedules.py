@@ -13,7 +13,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from pipelines.defs.bill_runs import ACTOR, bill_jobs_ran
 from pipelines.defs.recording import recorded_bill_job
-from pipelines.defs.warehouse import Warehouse
+from pipelines.defs.warehouse import Storage, Warehouse
 from pipelines.partitions import billing_month
 from pipelines.storage import config_store
 from pipelines.storage.bill_schedule import changed_days, unbilled_days
@@ -25,16 +25,10 @@ from transforms.rating.due_days import scheduled_slot
 TICK = timedelta(minutes=15)
 
 
-class DueOrganizations(dg.Config):
-    """Ids of the organizations that are due."""
-
-    organizations: list[str]
-
-
-@dg.op
-def scheduled_bills(context: dg.OpExecutionContext, config: DueOrganizations, warehouse: Warehouse) -> None:
+@dg.op(config_schema={"organizations": dg.Field([str], description="Ids of the organizations that are due.")})
+def scheduled_bills(context: dg.OpExecutionContext, warehouse: Warehouse) -> None:
     """Bill the periods that have ended and are not billed, or have got late usage since (billing.md 3.3)."""
-    for org_id in config.organizations:
+    for org_id in context.op_config["organizations"]:
         with warehouse.database.transaction() as connection:
             days = unbilled_days(connection, org_id, datetime.now(UTC))
         for day in days:
@@ -49,7 +43,7 @@ def scheduled_bill_run() -> None:
     scheduled_bills()
 
 
-def due_organizations(warehouse: Warehouse, at: datetime) -> list[str]:
+def due_organizations(warehouse: Storage, at: datetime) -> list[str]:
     """Ids of the organizations for which a bill run is due at the tick ``at`` (a multiple of TICK)."""
     due = []
     with warehouse.database.transaction() as connection:
@@ -75,8 +69,7 @@ def due_organizations(warehouse: Warehouse, at: datetime) -> list[str]:
 def bill_schedule(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Look which organizations are due."""
     at = context.scheduled_execution_time
-    with warehouse.opened():
-        due = due_organizations(warehouse, at)
+    due = due_organizations(warehouse, at)
     if due:
         yield dg.RunRequest(run_key=at.isoformat(), run_config={"ops": {"scheduled_bills": {"config": {"organizations": due}}}})
     else:
@@ -92,7 +85,7 @@ def bill_schedule(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -
 def finished_bill_jobs(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> dg.SensorResult:
     """Look at the bill jobs completed since the last look; those of backfills publish by themselves."""
     since = datetime.fromisoformat(context.cursor) if context.cursor else None
-    with warehouse.opened(), warehouse.database.transaction() as connection:
+    with warehouse.database.transaction() as connection:
         until, days = changed_days(connection, since, other_than=ACTOR)
     if not days:
         return dg.SensorResult(skip_reason="no bill job has finished since the last look", cursor=until.isoformat())

@@ -60,10 +60,9 @@ def unattended_work() -> None:
 )
 def landed_measurements(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> dg.SensorResult:
     """Ask for a run when measurements wait, and waited at the last look, and no batch was taken in between."""
-    with warehouse.opened():
-        with warehouse.database.transaction() as connection:
-            cursor = str(latest_batch(connection))
-        waiting = backlog(warehouse.database, warehouse.landing_root)
+    with warehouse.database.transaction() as connection:
+        cursor = str(latest_batch(connection))
+    waiting = backlog(warehouse.database, warehouse.landing_root)
     if waiting == 0:
         return dg.SensorResult(skip_reason="nothing has landed that is not taken in", cursor=cursor)
     if context.cursor != f"{cursor} waiting":
@@ -81,7 +80,7 @@ def landed_measurements(context: dg.SensorEvaluationContext, warehouse: Warehous
 )
 def waiting_bill_jobs(_context: dg.SensorEvaluationContext, warehouse: Warehouse) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Look at the rows of bill jobs."""
-    with warehouse.opened(), warehouse.database.transaction() as connection:
+    with warehouse.database.transaction() as connection:
         waiting = waiting_longer_than(connection, PATIENCE)
     if waiting:
         yield dg.RunRequest(run_key=waiting[0], tags={"meterhouse/reason": f"{len(waiting)} bill jobs wait and nobody runs them"})

@@ -11,7 +11,7 @@ from time import monotonic
 import dagster as dg
 
 from pipelines.defs.layers import Layer, dataset_asset
-from pipelines.defs.warehouse import Warehouse
+from pipelines.defs.warehouse import Storage, Warehouse
 from pipelines.partitions import EVENT_DAYS, event_day
 from pipelines.storage.ingest import drained
 from pipelines.storage.snapshots import configuration
@@ -26,7 +26,7 @@ def event_days(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext
     return event_day(context.partition_keys[0]), event_day(context.partition_keys[-1])
 
 
-def _rows(context: dg.AssetExecutionContext, warehouse: Warehouse, dataset: Dataset) -> Result:
+def _rows(context: dg.AssetExecutionContext, warehouse: Storage, dataset: Dataset) -> Result:
     """Count the rows of every day of the run, over its organizations, as metadata of the day."""
     started = monotonic()
     first, last = event_days(context)

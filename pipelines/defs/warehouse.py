@@ -4,12 +4,11 @@ Put here how Dagster code reaches the storage layer. Keep out what it does there
 """
 
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import dagster as dg
-from pydantic import PrivateAttr
 from sqlalchemy import Connection
 
 from pipelines.storage.database import Database, connected
@@ -22,44 +21,19 @@ ORGANIZATION_TAG = "meterhouse/organization"
 ACCOUNTS_TAG = "meterhouse/accounts"
 
 
-class Warehouse(dg.ConfigurableResource["Warehouse"]):
-    """Storage of the home that ``METERHOUSE_HOME`` and the other settings name; opened once per run."""
+@dataclass(frozen=True)
+class Storage:
+    """Storage of one home.
 
-    _database: Database = PrivateAttr()
-    _lake: Lake = PrivateAttr()
-    _landing_root: Path = PrivateAttr()
+    Attributes:
+        database: PostgreSQL.
+        lake: The Delta tables.
+        landing_root: The folder of the landing log.
+    """
 
-    @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[Self, None, None]:
-        """The resource with its database open until the run ends."""
-        del context
-        with self.opened():
-            yield self
-
-    @contextmanager
-    def opened(self) -> Generator[Self, None, None]:
-        """The same for code outside a run: sensors, schedules, the worker."""
-        settings = settings_of()
-        self._lake = Lake(settings.lake_root, settings.lake_options)
-        self._landing_root = settings.landing_root
-        with closing(connected(settings)) as database:
-            self._database = database
-            yield self
-
-    @property
-    def database(self) -> Database:
-        """PostgreSQL."""
-        return self._database
-
-    @property
-    def lake(self) -> Lake:
-        """The Delta tables."""
-        return self._lake
-
-    @property
-    def landing_root(self) -> Path:
-        """The folder of the landing log."""
-        return self._landing_root
+    database: Database
+    lake: Lake
+    landing_root: Path
 
     def accounts(self, context: dg.AssetExecutionContext) -> tuple[str, ...] | None:
         """Codes of the accounts that the run is restricted to by its tag; None is all."""
@@ -83,3 +57,15 @@ def organizations_named(connection: Connection, org_id: str | None) -> list[str]
         return organization_ids(connection)
     organization(connection, org_id)
     return [org_id]
+
+
+def _storage(_context: dg.InitResourceContext) -> Generator[Storage, None, None]:
+    settings = settings_of()
+    with closing(connected(settings)) as database:
+        yield Storage(database, Lake(settings.lake_root, settings.lake_options), settings.landing_root)
+
+
+#: Storage of the home that ``METERHOUSE_HOME`` and the other settings name; open while a run, a sensor or a schedule looks.
+storage = dg.ResourceDefinition(_storage, description="PostgreSQL, the lake and the landing of this Meterhouse.")
+
+Warehouse = dg.ResourceParam[Storage]

@@ -13,6 +13,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from pipelines.storage.config_rows import from_row
 from pipelines.storage.config_store import locked
@@ -115,7 +116,7 @@ def _entities(connection: Connection, org_id: str, resource: Resource, as_of: da
     query = (
         select(versions.c.id, versions.c.change, versions.c.body)
         .where(versions.c.org_id == org_id, versions.c.kind == resource.kind, versions.c.changed_at <= as_of)
-        .distinct(versions.c.id)
+        .ext(distinct_on(versions.c.id))
         .order_by(versions.c.id, versions.c.version.desc())
     )
     found = [resource.entity.model_validate(row.body) for row in connection.execute(query) if row.change != "DELETED"]

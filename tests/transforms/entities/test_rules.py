@@ -239,7 +239,11 @@ def test_only_the_products_own_and_global_aggregations_are_priced(made: Configur
 
 def test_bands_keep_their_ids(made: Configured, priced: dict[str, dict[str, Any]]) -> None:
     pricing = made.pricing(
-        planId=priced["plan"]["id"], aggregationId=priced["calls"]["id"], pricingBands=[_band(), _band(10)], cumulative=True, overagePricingBands=[_band()]
+        planId=priced["plan"]["id"],
+        aggregationId=priced["calls"]["id"],
+        pricingBands=[_band(), _band(10)],
+        cumulative=True,
+        overagePricingBands=[_band()],
     )
     ids = [b["id"] for b in (*pricing["pricingBands"], *pricing["overagePricingBands"])]
     assert len(set(ids)) == 3

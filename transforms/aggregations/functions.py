@@ -153,7 +153,9 @@ def partial(rows: pl.LazyFrame, keys: Sequence[str], parts: Sequence[tuple[str, 
     return rows.group_by(*keys, pattern).agg(*aggregates).drop(_NULLS)
 
 
-def merged(partials: pl.LazyFrame, keys: Sequence[str], parts: Sequence[tuple[str, str]], *, final: bool = True) -> pl.LazyFrame:
+def merged(
+    partials: pl.LazyFrame, keys: Sequence[str], parts: Sequence[tuple[str, str]], *, final: bool = True, also: Sequence[pl.Expr] = ()
+) -> pl.LazyFrame:
     """Partials of the same parts, merged.
 
     Args:
@@ -161,8 +163,9 @@ def merged(partials: pl.LazyFrame, keys: Sequence[str], parts: Sequence[tuple[st
         keys: Columns to group by.
         parts: The parts to keep; a ``sum`` needs ``count``, ``min`` and ``max`` beside it, a ``latest`` needs ``count``.
         final: True for one row per key, whose LATEST_KEY is gone; False for rows that can be merged again.
+        also: Further aggregates over the partials' other columns.
     """
-    aggregates = [pl.col(ROWS).sum(), *(_merge(code, part) for code, part in parts)]
+    aggregates = [pl.col(ROWS).sum(), *(_merge(code, part) for code, part in parts), *also]
     latest = _fields_with_latest(parts)
     if final or not latest:
         return partials.group_by(*keys).agg(*aggregates)

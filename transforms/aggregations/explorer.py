@@ -1,0 +1,206 @@
+"""The Data Explorer: a usage query answered with the functions, states and windows that bills use.
+
+Put here which rows answer a query and what its rows look like. Keep out the request's rules (usage_query.py) and accounts'
+ids and codes, which the caller joins to the few rows that come back. Whole local days come from a state that has all the
+fields the query needs, where there is one; everything else from measurements. Source: usage.md 7.1, DECISIONS 40.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from transforms.aggregations.functions import column, final, merged, partial, parts_of, unique_count
+from transforms.aggregations.spans import Span, bounded
+from transforms.aggregations.states import with_dimensions
+from transforms.aggregations.time_groups import group_day, group_hour, midnight, next_group
+from transforms.aggregations.usage import MeterUsage, StateSpec, field_column
+from transforms.aggregations.usage_query import GROUP_KEYS, ROW_KEYS, Frequency, QueryAggregation, UsageQuery, aggregation_keys
+from transforms.datasets import INSTANT
+from transforms.entities.usage import Method
+
+ACCOUNT = "account_number"
+_START, _LAST, _ALL = "startTime", "last date", "all"
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Aggregations of one meter that one group_by answers: all numeric ones, or UNIQUE of one field."""
+
+    usage: MeterUsage
+    asked: tuple[tuple[str, QueryAggregation], ...]
+
+    @property
+    def unique(self) -> str | None:
+        """The field of a UNIQUE."""
+        one = self.asked[0][1]
+        return one.field_code if one.function is Method.UNIQUE else None
+
+
+def _questions(query: UsageQuery, usage: Mapping[str, MeterUsage]) -> Iterable[_Question]:
+    keys = aggregation_keys(query, {meter_id: found.meter for meter_id, found in usage.items()})
+    groups: dict[tuple[str, str | None], list[tuple[str, QueryAggregation]]] = {}
+    for key, one in dict(zip(keys, query.aggregations, strict=True)).items():
+        groups.setdefault((one.meter_id, one.field_code if one.function is Method.UNIQUE else None), []).append((key, one))
+    for (meter_id, _), asked in groups.items():
+        yield _Question(usage[meter_id], tuple(asked))
+
+
+def query_span(query: UsageQuery, *, time_zone: str, account_numbers: Sequence[int] | None) -> Span:
+    """The query's time as a span of windows: the accounts', or one for all.
+
+    Args:
+        query: The query.
+        time_zone: The organization's, a tz database name.
+        account_numbers: Of the query's accounts; None for all.
+    """
+    accounts = [None] if account_numbers is None else list(account_numbers)
+    windows = pl.DataFrame(
+        {ACCOUNT: accounts, "window_start": [query.start_date] * len(accounts), "window_end": [query.end_date] * len(accounts)},
+        schema={ACCOUNT: pl.Int32, "window_start": INSTANT, "window_end": INSTANT},
+    )
+    return Span(bounded(windows, time_zone), ACCOUNT, account_numbers is not None)
+
+
+def _state(question: _Question, fields: Iterable[str]) -> tuple[StateSpec, pl.LazyFrame] | None:
+    """The narrowest state that has the fields, and answers the question."""
+    wanted = {*fields, *((question.unique,) if question.unique is not None else ())}
+    enough = [
+        spec
+        for spec in question.usage.states
+        if (wanted <= {*spec.dimensions, *((spec.unique,) if spec.unique is not None else ())})
+        and (question.unique is not None or spec.unique is None)
+    ]
+    if not enough:
+        return None
+    spec = min(enough, key=lambda s: (len(s.dimensions) + (s.unique is not None), s.key))
+    return spec, question.usage.states[spec]
+
+
+def _filtered(rows: pl.LazyFrame, query: UsageQuery, meter_id: str) -> pl.LazyFrame:
+    for one in query.filters(meter_id):
+        rows = rows.filter(pl.col(column(one.field_code, "value")).is_in(one.values))
+    return rows
+
+
+def _sources(
+    question: _Question, query: UsageQuery, span: Span, fields: Sequence[str], time_zone: str
+) -> tuple[pl.LazyFrame | None, pl.LazyFrame | None]:
+    """Day states and measurements that answer the question, with the fields as ``<code>.value`` and the time group."""
+    meter_id = question.usage.meter.id
+    state = None if query.frequency is Frequency.HOUR or not span.has_whole_days else _state(question, fields)
+    whole = None if state is None else span.whole_days(state[1])
+    rest = span.rows(question.usage.measurements) if whole is None else span.edges(question.usage.measurements)
+    if rest is not None:
+        rest = with_dimensions(StateSpec(meter_id, tuple(fields), question.unique), rest)
+    found = [None if rows is None else _filtered(rows, query, meter_id) for rows in (whole, rest)]
+    if query.frequency is Frequency.HOUR:
+        found = [None if rows is None else rows.with_columns(group_hour(pl.col("ts"), time_zone).alias(_START)) for rows in found]
+    elif query.frequency is not None:
+        found = [None if rows is None else rows.with_columns(group_day(pl.col("date"), query.frequency).alias(_START)) for rows in found]
+    # A group column even where nothing tells rows apart, and the day that "most recent first" goes by.
+    whole, rest = (None if rows is None else rows.with_columns(pl.lit(0, dtype=pl.Int8).alias(_ALL)) for rows in found)
+    return whole, rest
+
+
+def _keys(query: UsageQuery, meter_id: str) -> list[str]:
+    return [
+        *([ACCOUNT] if query.is_by_account else []),
+        *(column(code, "value") for code in query.dimensions(meter_id)),
+        *([_START] if query.frequency is not None else []),
+        _ALL,
+    ]
+
+
+def _answer(question: _Question, query: UsageQuery, span: Span, time_zone: str) -> pl.LazyFrame:
+    """One row per group with usage: the group's keys, the numbers, the last day."""
+    meter_id = question.usage.meter.id
+    keys = _keys(query, meter_id)
+    fields = tuple(dict.fromkeys((*query.dimensions(meter_id), *(f.field_code for f in query.filters(meter_id)))))
+    whole, rest = _sources(question, query, span, fields, time_zone)
+    if question.unique is not None:
+        value = column(question.unique, "value")
+        rows = pl.concat([frame.select(*dict.fromkeys((*keys, value, "date"))) for frame in (whole, rest) if frame is not None])
+        distinct = rows.group_by(*dict.fromkeys((*keys, value))).agg(pl.col("date").max().alias(_LAST))
+        grouped = distinct.group_by(*keys).agg(pl.col(_LAST).max(), unique_count(question.unique))
+    else:
+        parts = parts_of((one.field_code, one.function) for _, one in question.asked)
+        # Partials by day, so that the group's last day is known; a day is one more key of few values.
+        partials = None if rest is None else partial(rest, [*keys, "date"], parts)
+        rows = pl.concat([frame for frame in (whole, partials) if frame is not None], how="diagonal")
+        grouped = merged(rows, keys, parts, also=[pl.col("date").max().alias(_LAST)])
+    numbers = [final(one.field_code, Method.COUNT if one.function is Method.UNIQUE else one.function).alias(key) for key, one in question.asked]
+    names = {column(code, "value"): dimension_key(code) for code in query.dimensions(meter_id)}
+    return grouped.select(*(pl.col(key).alias(names.get(key, key)) for key in keys if key != _ALL), pl.col(_LAST), *numbers)
+
+
+def dimension_key(code: str) -> str:
+    """The row key of a string field that rows are told apart by."""
+    return f"{code}.value" if code in GROUP_KEYS else code
+
+
+def explored(query: UsageQuery, *, time_zone: str, usage: Mapping[str, MeterUsage], account_numbers: Sequence[int] | None) -> pl.LazyFrame:
+    """The rows of a query with aggregations, most recent first.
+
+    Args:
+        query: Checked, with aggregations.
+        time_zone: The organization's, a tz database name.
+        usage: By meter id, for the query's meters.
+        account_numbers: Of the query's accounts; None for all.
+
+    Returns:
+        At most ``limit + 1`` rows (one more than asked for tells that there are more): ``account_number`` when grouped by
+        account, the fields' codes, ``startTime`` and ``endTime`` (UTC), and a column per aggregation; null where a group
+        has no number.
+    """
+    span = query_span(query, time_zone=time_zone, account_numbers=account_numbers)
+    answers = [_answer(question, query, span, time_zone) for question in _questions(query, usage)]
+    groups = list(
+        dict.fromkeys(
+            [
+                *([_START] if query.frequency is not None else []),
+                *([ACCOUNT] if query.is_by_account else []),
+                *(dimension_key(g.field_code) for g in query.groups if g.field_code is not None),
+            ]
+        )
+    )
+    numbers = list(dict.fromkeys(aggregation_keys(query, {meter_id: found.meter for meter_id, found in usage.items()})))
+    rows = answers[0]
+    if len(answers) > 1:
+        together = pl.concat(answers, how="diagonal").with_columns(pl.lit(0, dtype=pl.Int8).alias(_ALL))
+        rows = together.group_by(*groups, _ALL).agg(pl.col(_LAST).max(), *(pl.col(key).max() for key in numbers))
+    recent = [_START, _LAST] if query.frequency is not None else [_LAST]
+    others = [key for key in groups if key != _START]
+    ordered = rows.sort(*recent, *others, descending=[True] * len(recent) + [False] * len(others), nulls_last=True).head(query.limit + 1)
+    if query.frequency is Frequency.HOUR:
+        ordered = ordered.with_columns((pl.col(_START) + pl.duration(hours=1)).alias("endTime"))
+    elif query.frequency is not None:
+        end = midnight(next_group(pl.col(_START), query.frequency), time_zone)
+        ordered = ordered.with_columns(midnight(pl.col(_START), time_zone).alias(_START), end.alias("endTime"))
+    shown = [*others, *([_START, "endTime"] if query.frequency is not None else []), *numbers]
+    return ordered.select(shown)
+
+
+def raw_measurements(
+    query: UsageQuery, *, time_zone: str, usage: Mapping[str, MeterUsage], account_numbers: Sequence[int] | None
+) -> dict[str, pl.LazyFrame]:
+    """The measurements that a query without aggregations asks for, per meter, newest first.
+
+    Args:
+        query: Checked, without aggregations.
+        time_zone: The organization's, a tz database name.
+        usage: By meter id, for the query's meters.
+        account_numbers: Of the query's accounts; None for all.
+
+    Returns:
+        By meter id, at most ``limit + 1`` rows each: account_number, ts, ets, uid, receivedAt and the fields by code.
+    """
+    span = query_span(query, time_zone=time_zone, account_numbers=account_numbers)
+    found = {}
+    for meter_id, one in usage.items():
+        fields = tuple(dict.fromkeys(f.field_code for f in query.filters(meter_id)))
+        rows = _filtered(with_dimensions(StateSpec(meter_id, fields), span.rows(one.measurements)), query, meter_id)
+        columns = [pl.col(field_column(f.code)).alias(f"{f.code}.value" if f.code in ROW_KEYS else f.code) for f in one.meter.fields]
+        newest = rows.select(ACCOUNT, "ts", "ets", "uid", pl.col("received_at").alias("receivedAt"), *columns)
+        found[meter_id] = newest.sort("ts", "receivedAt", "uid", descending=True).head(query.limit + 1)
+    return found

@@ -95,6 +95,23 @@ class Lake:
             return pl.LazyFrame(schema=wanted)
         return handle.scanned(wanted, dataset.partition_by, self.storage_options)
 
+    def files(self, dataset: Dataset, org_id: str, *parts: str) -> list[AddAction]:
+        """The files of the table's newest version; none when there is no table."""
+        handle = self._handles.newest(self.table(dataset, org_id, *parts))
+        return handle.files if handle else []
+
+    def scan_files(self, dataset: Dataset, org_id: str, *parts: str, paths: Sequence[str]) -> pl.LazyFrame:
+        """The declared columns of some of the table's files."""
+        handle = self._handles.newest(self.table(dataset, org_id, *parts))
+        if handle is None:
+            return pl.LazyFrame(schema=dataset.schema)
+        return handle.scanned(dataset.schema, dataset.partition_by, self.storage_options, paths=paths)
+
+    def columns(self, dataset: Dataset, org_id: str, *parts: str) -> dict[str, pl.DataType]:
+        """The open columns of the table's newest version, with their types."""
+        handle = self._handles.newest(self.table(dataset, org_id, *parts))
+        return {name: dtype for name, dtype in pl.Schema(handle.schema.to_arrow()).items() if name not in dataset.columns} if handle else {}
+
     def written(self, dataset: Dataset, org_id: str, *parts: str, frame: pl.DataFrame, level: int = 1) -> list[AddFile]:
         """Durable Parquet files of the rows, one per partition, visible only after :meth:`commit`; none for an empty frame."""
         if frame.is_empty():
@@ -142,7 +159,6 @@ class Lake:
         dataset: Dataset,
         org_id: str,
         *parts: str,
-        columns: Mapping[str, pl.DataType | type[pl.DataType]],
         merged: Callable[[pl.LazyFrame], pl.LazyFrame],
         small_files: int = 8,
         small_bytes: int = 32 * 1024 * 1024,
@@ -154,8 +170,8 @@ class Lake:
             dataset: The dataset.
             org_id: The organization.
             parts: What further names the table.
-            columns: Open columns, all of them.
-            merged: The rows as they shall be stored: sorted, or reduced to one row per key. It must keep the meaning of the rows.
+            merged: From the rows of a partition with all the table's columns to the rows as they shall be stored: sorted, or
+                reduced to one row per key. It must keep the meaning of the rows.
             small_files: Number of small files that makes a partition worth the work.
             small_bytes: Files below this size are small.
             level: zstd level of the new files.
@@ -164,7 +180,7 @@ class Lake:
         handle = self._handles.newest(uri)
         if handle is None:
             return []
-        wanted = {**dataset.schema, **columns}
+        wanted = {**dataset.schema, **self.columns(dataset, org_id, *parts)}
         crowded = handle.crowded(small_files, small_bytes)
         for _, small in crowded:
             frame = merged(handle.scanned(wanted, dataset.partition_by, self.storage_options, paths=[f.path for f in small])).collect()

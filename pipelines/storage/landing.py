@@ -100,7 +100,9 @@ class Landing:
                 with self._io:
                     self._write(group)
             except OSError as error:
-                problem = Unavailable(f"measurements can't be stored at the moment: {error.strerror or error}; nothing of the request was kept, try again later")
+                problem = Unavailable(
+                    f"measurements can't be stored at the moment: {error.strerror or error}; nothing of the request was kept, try again later"
+                )
                 for _, _, future in group:
                     future.set_exception(problem)
             else:

@@ -41,8 +41,12 @@ def duplicates(rows: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFrame:
         found.append(open_rows.filter(repeats).select(SEQUENCE))
         free = open_rows.filter(~repeats).sort(SEQUENCE)
         # The first of each uid is accepted; what follows is judged against it, rarely more than once.
-        first = free.unique("uid", keep="first", maintain_order=True).select("uid", pl.col("received_at").alias("accepted_at"), pl.col(SEQUENCE).alias("accepted"))
+        first = free.unique("uid", keep="first", maintain_order=True).select(
+            "uid", pl.col("received_at").alias("accepted_at"), pl.col(SEQUENCE).alias("accepted")
+        )
         open_rows = (
-            free.join(first, on="uid").filter(pl.col(SEQUENCE) != pl.col("accepted")).select(SEQUENCE, "uid", "received_at", standing_since="accepted_at")
+            free.join(first, on="uid")
+            .filter(pl.col(SEQUENCE) != pl.col("accepted"))
+            .select(SEQUENCE, "uid", "received_at", standing_since="accepted_at")
         )
     return pl.concat(found) if found else rows.select(SEQUENCE).clear()

@@ -16,9 +16,6 @@ from transforms.expressions import Compiled, LookupTable, compiled_derived_field
 from transforms.measurements.landed import SEQUENCE
 from transforms.money import DECIMAL
 
-#: How many uids an error names.
-SAMPLE = 10
-
 
 @dataclass(frozen=True)
 class Formulas:
@@ -83,23 +80,25 @@ def with_derived_fields(rows: pl.LazyFrame, given: Formulas, accounts: pl.LazyFr
 
 
 def calculation_errors(derived: pl.DataFrame, given: Formulas) -> pl.DataFrame:
-    """The CalculationErrors: one row per formula that failed on some rows.
+    """The CalculationErrors: one row per formula and measurement that it failed on.
 
     Args:
-        derived: The result of :func:`with_derived_fields`.
+        derived: The result of :func:`with_derived_fields`, with the column date.
         given: The same formulas.
 
     Returns:
-        field_code, measurements, message, uids (at most ten, in order of arrival).
+        field_code, message, date, uid, SEQUENCE; formulas in declared order, measurements in order of arrival.
     """
-    schema = {"field_code": pl.String, "measurements": pl.Int64, "message": pl.String, "uids": pl.List(pl.String)}
-    found: list[tuple[str, int, str, list[str]]] = []
     ordered = derived.sort(SEQUENCE)
+    failed: list[tuple[DerivedField, str, pl.DataFrame]] = []
     if given.problem is not None:
-        found = [(f.code, ordered.height, given.problem, ordered["uid"].head(SAMPLE).to_list()) for f in given.meter.derived_fields if ordered.height]
+        failed = [(f, given.problem, ordered) for f in given.meter.derived_fields]
     for field, formula in given.fields:
-        failed = ordered.filter(pl.col(field_column(field.code)).is_null()).filter(formula.failed)
-        if failed.height:
-            message = f"{field.code} = {field.calculation} could not be computed: a null operand, a division by zero, a wrong type or an overflow"
-            found.append((field.code, failed.height, message, failed["uid"].head(SAMPLE).to_list()))
-    return pl.DataFrame(found, schema=schema, orient="row")
+        message = f"{field.code} = {field.calculation} could not be computed: a null operand, a division by zero, a wrong type or an overflow"
+        failed.append((field, message, ordered.filter(pl.col(field_column(field.code)).is_null()).filter(formula.failed)))
+    none = (
+        derived.select("date", "uid", SEQUENCE).clear().select(pl.lit("").alias("field_code"), pl.lit("").alias("message"), "date", "uid", SEQUENCE)
+    )
+    return pl.concat(
+        [none, *(rows.select(pl.lit(f.code).alias("field_code"), pl.lit(text).alias("message"), "date", "uid", SEQUENCE) for f, text, rows in failed)]
+    )

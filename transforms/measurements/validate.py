@@ -36,7 +36,9 @@ def with_account_problems(rows: pl.LazyFrame, problems: pl.DataFrame) -> pl.Lazy
     if problems.is_empty():
         return rows
     is_refused = pl.col("existing_code").is_not_null() & pl.col(REASON).is_null()
-    message = pl.format("account code {} differs from the existing account {} in letter case only; use exactly that code", "account_code", "existing_code")
+    message = pl.format(
+        "account code {} differs from the existing account {} in letter case only; use exactly that code", "account_code", "existing_code"
+    )
     return (
         rows.join(problems.lazy(), on="account_code", how="left", maintain_order="left")
         .with_columns(

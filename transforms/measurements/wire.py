@@ -106,5 +106,3 @@ def _has_good_times(items: list[WireMeasurement], now: datetime) -> bool:
 def utc(instant: datetime) -> datetime:
     """The instant with an offset: without one it stands for UTC."""
     return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
-
-

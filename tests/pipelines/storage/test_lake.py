@@ -90,12 +90,12 @@ def test_a_pinned_version_stays_readable_after_compaction(tables: Lake) -> None:
         add(tables, rows(n), n)
     version = tables.version(MEASUREMENTS, ORG, "m")
     before = len(list(Path(tables.table(MEASUREMENTS, ORG, "m")).glob("date=*/*.parquet")))
-    done = tables.compact(MEASUREMENTS, ORG, "m", columns={"qty": DECIMAL}, merged=lambda f: f.sort("account_number"))
+    done = tables.compact(MEASUREMENTS, ORG, "m", merged=lambda f: f.sort("account_number"))
     assert done == [{"date": "2025-01-01"}]
     assert before == 9
     assert numbers(tables) == numbers(tables, version=version) == list(range(1, 10))
     assert len(tables._handles.newest(tables.table(MEASUREMENTS, ORG, "m")).files) == 1  # type: ignore[union-attr]
-    assert tables.compact(MEASUREMENTS, ORG, "m", columns={"qty": DECIMAL}, merged=lambda f: f) == []
+    assert tables.compact(MEASUREMENTS, ORG, "m", merged=lambda f: f) == []
     assert add(tables, rows(1), 9) == tables.version(MEASUREMENTS, ORG, "m")
 
 

@@ -4,19 +4,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.commands.context import HomeOption, chosen_home
+from api.dagster_programs import DAEMON, PREPARATION, REPOSITORY, home_environment, printed_variables, webserver
 
 if TYPE_CHECKING:
     from api.supervisor import Service
     from pipelines.storage.settings import Settings
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 def serve(
@@ -88,7 +87,7 @@ def _write_addresses(settings: "Settings", *, dagster: bool) -> None:
 def _services(settings: "Settings", *, dagster: bool) -> "Iterator[Service]":
     from api.supervisor import Service
 
-    environment = {**os.environ, "METERHOUSE_HOME": str(settings.home), "PYTHONUNBUFFERED": "1"}
+    environment = home_environment(settings)
     if dagster:
         environment |= _dagster_environment(environment)
     python = sys.executable
@@ -99,23 +98,18 @@ def _services(settings: "Settings", *, dagster: bool) -> "Iterator[Service]":
     yield Service("API", (python, "-m", "granian", *granian), environment, REPOSITORY)
     yield Service("worker", (python, "-m", "pipelines.worker"), environment, REPOSITORY)
     if dagster:
-        workspace = ("-w", str(REPOSITORY / "workspace.yaml"))
-        web = (python, "-m", "dagster_webserver", *workspace, "-h", settings.host, "-p", str(settings.dagster_port))
-        yield Service("Dagster UI", web, environment, REPOSITORY)
-        yield Service("Dagster daemon", (python, "-m", "dagster._daemon", "run", *workspace), environment, REPOSITORY)
+        yield Service("Dagster UI", webserver(settings), environment, REPOSITORY)
+        yield Service("Dagster daemon", DAEMON, environment, REPOSITORY)
 
 
-def _dagster_environment(environment: dict[str, str]) -> dict[str, str]:
+def _dagster_environment(environment: Mapping[str, str]) -> Mapping[str, str]:
     """Dagster's variables, printed by the program that prepares its instance."""
     from transforms.errors import Unavailable
 
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.defs.instance"], env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(PREPARATION, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Unavailable(f"Dagster's instance can't be prepared: {done.stderr.strip()[-2000:]}")
-    lines = [line.partition("=") for line in done.stdout.splitlines() if line.startswith(("DAGSTER_", "METERHOUSE_"))]
-    return {name: value for name, _, value in lines}
+    return printed_variables(done.stdout)
 
 
 class _Announcement:

@@ -72,11 +72,10 @@ def bills(rating: "Rating", lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataF
         Every bill in bill order with the columns of BILLS, ``bill`` and ``is_made`` (false: it failed, or it has no lines
         and is not wanted empty); then the failures, see FAILURES_SCHEMA, sorted by account.
     """
-    totals = sums(lines, ["bill"], "converted_subtotal").rename({"converted_subtotal": "bill_total"})
-    counts = lines.group_by("bill").agg(line_count=pl.len().cast(pl.Int32))
+    totals = sums(lines, ["bill"], "converted_subtotal").rename({"converted_subtotal": "bill_total", "rows": "line_count"})
     reasons = _failures(lines, totals)
     headers = _headers(rating)
-    for more in (totals, counts, reasons):
+    for more in (totals, reasons):
         headers = headers.join(more, on="bill", how="left", maintain_order="left")
     has_lines = pl.col("line_count").is_not_null()
     wanted = has_lines if rating.configuration.organization.suppressed_empty_bills else has_lines | pl.col("has_arrears")
@@ -84,6 +83,6 @@ def bills(rating: "Rating", lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataF
     made = headers.with_columns(
         is_made=pl.col("reason").is_null() & wanted,
         bill_total=pl.when(has_lines).then("bill_total").otherwise(ZERO),
-        line_count=pl.col("line_count").fill_null(0),
+        line_count=pl.col("line_count").fill_null(0).cast(pl.Int32),
     )
     return made.select("bill", "is_made", *BILLS.columns), failures

@@ -16,9 +16,10 @@ import polars as pl
 import pyarrow as pa
 
 _NAMESPACE = b"meterhouse:billed"
-_HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
-#: Where the 32 digits stand among the 36 characters of a UUID.
-_PLACES = [i for i in range(36) if i not in (8, 13, 18, 23)]
+#: The two hexadecimal digits of every byte, as one 16-bit number.
+_HEX = np.frombuffer(bytes(range(256)).hex().encode(), dtype=np.uint16)
+#: (place, length) of the groups of digits among the 36 characters of a UUID.
+_GROUPS = ((0, 8), (9, 4), (14, 4), (19, 4), (24, 12))
 _U64 = np.uint64
 
 
@@ -35,8 +36,11 @@ def _texts(digests: Any) -> pl.Series:
     digests[:, 8] = (digests[:, 8] & 0x3F) | 0x80
     count = len(digests)
     text = np.full((count, 36), ord("-"), dtype=np.uint8)
-    text[:, _PLACES[0::2]] = _HEX[digests >> 4]
-    text[:, _PLACES[1::2]] = _HEX[digests & 0x0F]
+    digits = _HEX[digests].view(np.uint8).reshape(count, 32)
+    taken = 0
+    for place, length in _GROUPS:
+        text[:, place : place + length] = digits[:, taken : taken + length]
+        taken += length
     offsets = pa.py_buffer(np.arange(0, 36 * (count + 1), 36, dtype=np.int64))
     array = pa.LargeStringArray.from_buffers(count, offsets, pa.py_buffer(text))
     series = pl.from_arrow(array)

@@ -5,6 +5,7 @@ configuration-sized, looked up by position. Put here descriptions, accounting pr
 amounts. Source: billing.md 1.13, 4.2, 4.6.
 """
 
+import math
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 #: The unit of what is charged as a whole.
 WHOLE = "UNIT"
-#: Order of lines on a bill; within a step by account plan, then as the plan's offers are ordered.
-ORDER = ("bill", "step", "due", "kind", "offer", "service_start")
+#: Order of lines on a bill: by step, then by account plan, then as the plan's offers are ordered, then as the step gave them.
+ORDER = ("bill", "step", "due", "kind", "offer")
 
 _CHARGE: dict[str, pl.DataType | type[pl.DataType]] = {
     "key": pl.UInt32,
@@ -81,6 +82,17 @@ def _charges(rating: "Rating", keys: list[int], width: int) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_CHARGE, orient="row")
 
 
+def _ordered(lines: pl.DataFrame) -> pl.DataFrame:
+    """The lines sorted by ORDER: by one packed number where it fits, which is several times faster than by five columns."""
+    widths = [int(lines[name].max() or 0) + 2 for name in ORDER]  # type: ignore[arg-type]
+    if math.prod(widths) >= 2**63:
+        return lines.sort(ORDER, maintain_order=True)
+    packed = pl.lit(0, dtype=pl.Int64)
+    for name, width in zip(ORDER, widths, strict=True):
+        packed = packed * width + pl.col(name).cast(pl.Int64).fill_null(width - 1)
+    return lines[lines.select(pl.arg_sort_by(packed, maintain_order=True)).to_series()]
+
+
 def line_items(rating: "Rating", lines: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
     """Dataset BILL_LINE_ITEMS without calculation_id.
 
@@ -93,7 +105,7 @@ def line_items(rating: "Rating", lines: pl.DataFrame, headers: pl.DataFrame) -> 
         The lines in bill order and numbered on each bill from 1.
     """
     made = headers["is_made"].gather(lines["bill"])
-    lines = (lines if made.all() else lines.filter(made)).sort(ORDER)
+    lines = _ordered(lines if made.all() else lines.filter(made))
     width = max(len(rating.offers), len(rating.terms), 1)
     number = pl.coalesce("offer", rating.due["plan_number"].gather(lines["due"]).alias("plan_number"))
     lines = lines.with_columns(key=pl.col("kind").cast(pl.UInt32) * width + number)

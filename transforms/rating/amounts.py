@@ -65,12 +65,18 @@ def total(columns: Sequence[pl.Series]) -> pl.Series:
 
 
 def sums(frame: pl.DataFrame, keys: Sequence[str], value: str) -> pl.DataFrame:
-    """``value`` summed by ``keys`` (one row per key, no order); null where a term is null or the sum of magnitudes reaches 9e25."""
+    """``value`` summed by ``keys`` with the number of ``rows`` (UInt32): one row per key, no order.
+
+    The sum is null where a term is null or the magnitudes together reach 9e25.
+    """
     weights = pl.col(value).cast(pl.Float64).abs().sum().alias("_weight")
     is_small = _magnitude(frame[value]) * max(frame.height, 1) < SAFE
-    grouped = frame.group_by(keys).agg(pl.col(value).sum(), pl.col(value).has_nulls().alias("_null"), *([] if is_small else [weights]))
-    fits = ~pl.col("_null") if is_small else ~pl.col("_null") & (pl.col("_weight") < float(SAFE))
-    return grouped.select(*keys, pl.when(fits).then(pl.col(value)).alias(value))
+    grouped = frame.group_by(keys).agg(
+        pl.col(value).sum(), *([] if is_small else [weights]), rows=pl.len(), _present=pl.col(value).count()
+    )
+    is_complete = pl.col("_present") == pl.col("rows")
+    fits = is_complete if is_small else is_complete & (pl.col("_weight") < float(SAFE))
+    return grouped.select(*keys, "rows", pl.when(fits).then(pl.col(value)).alias(value))
 
 
 def by_part(frame: pl.DataFrame, column: str, change: Callable[[pl.DataFrame, int], pl.DataFrame]) -> pl.DataFrame:

@@ -32,7 +32,7 @@ def _settled(windows: pl.DataFrame, spent: pl.DataFrame, keys: list[str], rates:
     """
     minimums = _minimums(windows, rates).rename({"subtotal": "minimum"}).drop("converted_subtotal")
     known = minimums.join(spent.rename({"subtotal": "spend"}), on=keys, how="left", maintain_order="left")
-    known = known.with_columns(pl.when(pl.col("is_spent").is_null()).then(ZERO).otherwise("spend").alias("spend"))
+    known = known.with_columns(pl.when(pl.col("rows").is_null()).then(ZERO).otherwise("spend").alias("spend"))
     # The horizontal extremes skip nulls: an amount that could not be computed must stay null, so that its bill fails.
     is_known = pl.col("minimum").is_not_null() & pl.col("spend").is_not_null()
     return known.with_columns(
@@ -86,8 +86,8 @@ def _priced(rating: Rating) -> pl.DataFrame:
 
 
 def _spent(lines: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    usage = lines.filter(pl.col("kind") == Kind.USAGE.value)
-    return sums(usage, keys, "subtotal").with_columns(is_spent=pl.lit(True))
+    usage = lines.select(*keys, "subtotal", "kind").filter(pl.col("kind") == Kind.USAGE.value)
+    return sums(usage, keys, "subtotal")
 
 
 def minimum_spends(progress: Progress) -> pl.DataFrame:
@@ -110,8 +110,8 @@ def minimum_spends(progress: Progress) -> pl.DataFrame:
     due = rating.due.with_columns(rating.by_plan("minimum_spend", DECIMAL), rating.by_plan("minimum_spend_in_advance", pl.Boolean))
     due = due.filter(pl.col("minimum_spend") > 0)
     if not due.is_empty():
-        usage = lines.filter(pl.col("kind") == Kind.USAGE.value).select("due", "subtotal")
-        spent = sums(pl.concat([usage, lifts]), ["due"], "subtotal").with_columns(is_spent=pl.lit(True))
+        usage = lines.select("due", "subtotal", "kind").filter(pl.col("kind") == Kind.USAGE.value).drop("kind")
+        spent = sums(pl.concat([usage, lifts]), ["due"], "subtotal")
         settled = _settled(windows_in_arrears(due), spent, ["due"], rating.exchanges)
         kinds = (Kind.PLAN_MINIMUM_SPEND, Kind.PLAN_MINIMUM_SPEND_REFUND)
         found += _lines(settled, windows_in_advance(due), kinds, rating.exchanges)

@@ -67,30 +67,30 @@ def _rated_windows(rating: Rating, offers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _simple(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
-    """The windows to aggregate: those priced by themselves and those that a compound reads."""
-    wanted = [windows.filter(~pl.col("is_compound")).select("aggregation_id", *_WINDOW)]
-    for compound_id in windows.filter("is_compound")["aggregation_id"].unique().sort():
+def _measured(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
+    """One row per window (and segment): ``window``, ``segment_index``, ``quantity``, ``failure``.
+
+    Aggregations pass further columns through, so ``window`` comes back with each quantity; it is null for the windows that
+    only a compound reads.
+    """
+    is_compound = pl.col("is_compound")
+    compounds = windows.filter(is_compound)
+    asked = [windows.filter(~is_compound).select("aggregation_id", *_WINDOW, "window")]
+    for compound_id in compounds["aggregation_id"].unique().sort():
         compound = rating.configuration.entity(CompoundAggregation, compound_id)
-        over = windows.filter(pl.col("aggregation_id") == compound_id).select(_WINDOW)
-        wanted += [
-            over.select(pl.lit(aggregation_id).alias("aggregation_id"), *_WINDOW)
+        over = compounds.filter(pl.col("aggregation_id") == compound_id).select(_WINDOW)
+        asked += [
+            over.select(pl.lit(aggregation_id).alias("aggregation_id"), *_WINDOW, pl.lit(None, dtype=pl.UInt32).alias("window"))
             for aggregation_id in required_aggregations(compound, rating.configuration)
         ]
-    return pl.concat(wanted).unique()
-
-
-def _measured(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
-    """One row per window (and segment): ``window``, ``segment_index``, ``quantity``, ``failure``."""
-    values = quantities(_simple(rating, windows), configuration=rating.configuration, usage=rating.usage).collect(engine="streaming")
-    simple = windows.filter(~pl.col("is_compound")).select("window", "aggregation_id", *_WINDOW)
+    simple = pl.concat(asked) if compounds.is_empty() else pl.concat(asked).unique()
+    values = quantities(simple, configuration=rating.configuration, usage=rating.usage).collect(engine="streaming")
     columns = ("window", "segment_index", "quantity", "failure")
-    found = [simple.join(values, on=["aggregation_id", *_WINDOW]).select(columns)]
-    compound = windows.filter("is_compound")
-    if not compound.is_empty():
-        keys = ["account_plan_id", "plan_id", "account_id"]
-        asked = compound.select("window", pl.col("aggregation_id").alias("compound_aggregation_id"), *keys, *_WINDOW)
-        answered = compound_quantities(asked, configuration=rating.configuration, quantities=values.lazy())
+    found = [values.select(columns) if compounds.is_empty() else values.filter(pl.col("window").is_not_null()).select(columns)]
+    if not compounds.is_empty():
+        plans = ("account_plan_id", "plan_id", "account_id")
+        asked_compounds = compounds.select("window", pl.col("aggregation_id").alias("compound_aggregation_id"), *plans, *_WINDOW)
+        answered = compound_quantities(asked_compounds, configuration=rating.configuration, quantities=values.lazy())
         found.append(answered.collect(engine="streaming").select(columns))
     return pl.concat(found).filter(pl.col("quantity").is_not_null() | pl.col("failure").is_not_null())
 
@@ -112,7 +112,7 @@ def rated_usage(rating: Rating) -> pl.DataFrame:
     failed = measured.filter(is_broken & (pl.col("segment_index") < 0)).join(by_segment.unique("pricing_window", keep="first"), on="pricing_window")
     priced = measured.join(by_segment, on=["pricing_window", "segment_index"])
     columns = {"service_start": "window_start", "service_end": "window_end"}
-    usage = priced.filter(~is_broken).select("due", "exchange", "offer", "quantity", **columns).sort("due", "offer", "service_start")
+    usage = priced.filter(~is_broken).select("due", "exchange", "offer", "quantity", **columns)
     broken = pl.concat([frame.select("due", "exchange", "offer", "failure", **columns) for frame in (failed, priced.filter(is_broken))])
     whole = with_units(usage, rating.offers)
     rated = rated_bands(

@@ -43,8 +43,11 @@ class Span:
     def whole_days(self, states: pl.LazyFrame) -> pl.LazyFrame:
         """Day states of the windows' whole days, with ``key``."""
         windows = self.windows.filter(pl.col("first_day") < pl.col("end_day"))
-        first, end = windows["first_day"].min(), windows["end_day"].max()
-        rows = states.filter((pl.col("date") >= first) & (pl.col("date") < end))
+        days = windows.select(pl.col("first_day").min(), pl.col("end_day").max(), pl.col("first_day").min().dt.month_start().alias("first_month"))
+        first, end, first_month = days.row(0)
+        # States are stored by month: naming the months leaves files unread.
+        in_months = (pl.col("month") >= first_month) & (pl.col("month") < end)
+        rows = states.filter(in_months & (pl.col("date") >= first) & (pl.col("date") < end))
         return self._in_windows(rows, windows, (pl.col("date") >= pl.col("first_day")) & (pl.col("date") < pl.col("end_day")))
 
     def rows(self, measurements: pl.LazyFrame) -> pl.LazyFrame:

@@ -23,7 +23,7 @@ from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILL_SEQUENCES, BIL
 from transforms.configuration import Configuration
 
 #: Upper half of the advisory locks that let one job of an organization at a time write headers.
-_WRITES = 0x6D68_1003
+WRITES = 0x6D68_1003
 
 #: Columns of a bill that its calculation decides, other than its key.
 _CALCULATED = (
@@ -78,7 +78,7 @@ def stored(connection: Connection, claim: BillJob, calculation: Calculation, bil
     Raises:
         JobLost: The claim no longer stands; the transaction must be rolled back.
     """
-    lock = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(claim.org_id, _WRITES)))
+    lock = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(claim.org_id, WRITES)))
     connection.execute(lock)
     connection.execute(
         sa.insert(BILL_CALCULATIONS).values(

@@ -115,7 +115,8 @@ def line_items(rating: "Rating", lines: pl.DataFrame, headers: pl.DataFrame) -> 
     bill = headers.select("bill_id", "bill_date", "account_id")
     owners = pl.select(pl.format("line/{}/{}", bill["bill_id"].gather(due["bill"]), due["account_plan_id"])).to_series()
     identity = line_item_ids(owners=owners, owner=lines["due"], charges=charges["name"], charge=charge, start=lines["service_start"])
-    first = lines.select(pl.int_range(pl.len(), dtype=pl.Int32) - pl.int_range(pl.len(), dtype=pl.Int32).first().over("bill") + 1).to_series()
+    positions = lines.select("bill", position=pl.int_range(pl.len(), dtype=pl.Int32))
+    numbers = positions.select(pl.col("position") - pl.col("position").first().over("bill") + 1).to_series()
     rates = pl.Series("conversion_rate", [e.rate for e in rating.exchanges], dtype=DECIMAL)
     wide = pl.concat(
         [
@@ -129,7 +130,7 @@ def line_items(rating: "Rating", lines: pl.DataFrame, headers: pl.DataFrame) -> 
     price = quotient(wide["subtotal"], wide["units"])
     wide = wide.with_columns(
         identity.alias("line_item_id"),
-        first.alias("sequence_number"),
+        numbers.alias("sequence_number"),
         # 0 for no units, as for the absurd price that does not fit.
         price.fill_null(0).cast(DECIMAL).alias("average_unit_price"),
         rates.gather(lines["exchange"]).alias("conversion_rate"),

@@ -1,0 +1,104 @@
+"""Partial states: which are kept, their columns, and that any split in any order merges into the same."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+from hypothesis import given, strategies as st
+
+from tests.transforms.aggregations.frames import aggregation, configuration, measurements, meter
+from transforms.aggregations.functions import LATEST_KEY, merged
+from transforms.aggregations.states import daily_states, dimension_columns, merged_states, state_parts, state_schema, state_specs
+from transforms.aggregations.usage import StateSpec, field_column
+from transforms.datasets import DAILY_AGGREGATES
+
+#: Codes that would collide with columns of ours if these were not named with care.
+METER = meter(numeric=("rows", "date", "größe"), strings=("month", "latest_ts"))
+SPECS = (
+    StateSpec("meter"),
+    StateSpec("meter", ("latest_ts", "month")),
+    StateSpec("meter", (), "month"),
+    StateSpec("meter", ("latest_ts",), "month"),
+    StateSpec("meter", ("month",), "month"),
+)
+START = datetime(2025, 3, 31, 12, tzinfo=UTC)
+value = st.one_of(st.none(), st.decimals(min_value=-(10**9), max_value=10**9, places=12, allow_nan=False))
+rows = st.fixed_dictionaries(
+    {
+        "account": st.integers(1, 2),
+        "ts": st.integers(0, 3).map(lambda n: START + timedelta(hours=8 * n)),
+        "received_at": st.integers(0, 1).map(lambda n: START + timedelta(days=9, seconds=n)),
+        **dict.fromkeys(METER.numeric_fields, value),
+        **{field: st.sampled_from(["a", "b", None]) for field in METER.string_fields},
+    }
+)
+
+
+def frame(drawn: list[dict[str, Any]]) -> pl.LazyFrame:
+    # A field named date is not the event day.
+    return measurements(drawn, METER, "UTC").lazy()
+
+
+def canonical(spec: StateSpec, states: pl.LazyFrame) -> list[tuple[Any, ...]]:
+    keys = [*DAILY_AGGREGATES.columns, *dimension_columns(spec)]
+    found = merged(states, keys, state_parts(spec, METER)).collect()
+    return sorted(found.select(sorted(found.columns)).rows(), key=repr)
+
+
+@given(st.lists(rows, max_size=30), st.lists(st.integers(0, 3), min_size=30, max_size=30), st.sampled_from(SPECS), st.booleans())
+def test_any_split_in_any_order_merges_into_the_whole(drawn: list[dict[str, Any]], batch: list[int], spec: StateSpec, twice: bool) -> None:
+    own = [row | {"uid": f"u{n}"} for n, row in enumerate(drawn)]
+    whole = daily_states(spec, METER, frame(own))
+    parts = [daily_states(spec, METER, frame([row for row, b in zip(own, batch, strict=False) if b == n])) for n in (3, 1, 2, 0)]
+    together = merged_states(spec, METER, pl.concat(parts))
+    if twice:
+        together = merged_states(spec, METER, pl.concat([merged_states(spec, METER, pl.concat(parts[:2])), *reversed(parts[2:])]))
+    assert canonical(spec, together) == canonical(spec, whole)
+    collected = together.collect()
+    assert dict(collected.schema) == {**DAILY_AGGREGATES.schema, **state_schema(spec, METER)}
+    assert collected["rows"].sum() == len(own)
+
+
+def test_a_merged_state_has_one_row_per_key_and_pattern_of_nulls() -> None:
+    base = {"account": 1, "ts": START, "month": "a", "latest_ts": "b", "date": Decimal(1), "größe": Decimal(2)}
+    own = [base | {"rows": Decimal(3)}, base | {"rows": None}, base | {"rows": Decimal(4)}]
+    spec = SPECS[0]
+    states = merged_states(spec, METER, pl.concat([daily_states(spec, METER, frame([row])) for row in own])).collect()
+    assert states.height == 2
+    assert sorted(states["rows.latest"].to_list(), key=str) == [Decimal(4), None]
+    assert states["month"].unique().to_list() == [date(2025, 3, 1)]
+    assert states["rows"].sum() == 3
+
+
+def test_which_states_are_kept() -> None:
+    other = meter(meter_id="other", code="other")
+    segmented = {"segmentedFields": ["user", "region"], "segments": [{"user": "*", "region": "*"}]}
+    found = state_specs(
+        configuration(
+            METER,
+            other,
+            aggregation("sum", "SUM", "qty"),
+            aggregation("seg", "MAX", "qty", **segmented),
+            aggregation("seg2", "SUM", "qty", **segmented),
+            aggregation("unique", "UNIQUE", "user"),
+            aggregation("unique_seg", "UNIQUE", "user", **segmented),
+            aggregation("sql", "CUSTOM_SQL", "qty", customSql="SELECT 1", **segmented),
+        )
+    )
+    assert [(spec.meter_id, spec.key) for spec in found] == [
+        ("meter", "numeric"),
+        ("meter", "numeric.region.user"),
+        ("meter", "unique-user"),
+        ("meter", "unique-user.region.user"),
+        ("other", "numeric"),
+    ]
+
+
+def test_columns_never_collide_whatever_a_field_is_called() -> None:
+    for spec in SPECS:
+        names = [*DAILY_AGGREGATES.columns, *state_schema(spec, METER)]
+        assert len(names) == len(set(names))
+    assert field_column("date") == "date.value"
+    assert field_column("größe") == "größe"
+    assert set(LATEST_KEY) <= set(state_schema(SPECS[0], METER))

@@ -47,12 +47,12 @@ def canonical(spec: StateSpec, states: pl.LazyFrame) -> list[tuple[Any, ...]]:
 
 
 @given(st.lists(rows, max_size=30), st.lists(st.integers(0, 3), min_size=30, max_size=30), st.sampled_from(SPECS), st.booleans())
-def test_any_split_in_any_order_merges_into_the_whole(drawn: list[dict[str, Any]], batch: list[int], spec: StateSpec, twice: bool) -> None:
+def test_any_split_in_any_order_merges_into_the_whole(drawn: list[dict[str, Any]], batch: list[int], spec: StateSpec, again: bool) -> None:
     own = [row | {"uid": f"u{n}"} for n, row in enumerate(drawn)]
     whole = daily_states(spec, METER, frame(own))
     parts = [daily_states(spec, METER, frame([row for row, b in zip(own, batch, strict=False) if b == n])) for n in (3, 1, 2, 0)]
     together = merged_states(spec, METER, pl.concat(parts))
-    if twice:
+    if again:
         together = merged_states(spec, METER, pl.concat([merged_states(spec, METER, pl.concat(parts[:2])), *reversed(parts[2:])]))
     assert canonical(spec, together) == canonical(spec, whole)
     collected = together.collect()
@@ -62,7 +62,7 @@ def test_any_split_in_any_order_merges_into_the_whole(drawn: list[dict[str, Any]
 
 def test_a_merged_state_has_one_row_per_key_and_pattern_of_nulls() -> None:
     base = {"account": 1, "ts": START, "month": "a", "latest_ts": "b", "date": Decimal(1), "größe": Decimal(2)}
-    own = [base | {"rows": Decimal(3)}, base | {"rows": None}, base | {"rows": Decimal(4)}]
+    own = [base | {"uid": f"u{n}", "rows": value} for n, value in enumerate((Decimal(3), None, Decimal(4)))]
     spec = SPECS[0]
     states = merged_states(spec, METER, pl.concat([daily_states(spec, METER, frame([row])) for row in own])).collect()
     assert states.height == 2

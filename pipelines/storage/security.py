@@ -16,6 +16,7 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -27,7 +28,8 @@ from transforms.errors import AccessDenied
 
 #: How long a verified secret is remembered, in seconds.
 REMEMBERED_SECONDS = 300
-_HASHER = PasswordHasher()
+# Secrets are 256 random bits that nobody can guess; the cost protects the server's memory as much as the hash.
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 _HEADER = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').rstrip(b"=")
 
 
@@ -57,6 +59,12 @@ def token_secret(connection: Connection) -> bytes:
     return bytes(connection.execute(select(INSTALLATION.c.token_secret)).scalar_one())
 
 
+@cache
+def _decoy() -> str:
+    """A hash that no secret has: an unknown key must cost as much as a wrong secret."""
+    return secret_hash(secrets.token_urlsafe(32))
+
+
 class KeyVerifier:
     """Checks access keys against their hashes; one per process, safe between threads."""
 
@@ -64,8 +72,6 @@ class KeyVerifier:
         self._digest_key = secrets.token_bytes(32)
         self._remembered: dict[bytes, tuple[int, float]] = {}
         self._lock = threading.Lock()
-        # An unknown key must cost as much as a wrong secret.
-        self._decoy = secret_hash(secrets.token_urlsafe(32))
 
     def principal(self, connection: Connection, api_key: str, secret: str) -> Principal:
         """The caller that shows this key and secret.
@@ -77,7 +83,7 @@ class KeyVerifier:
         row = connection.execute(select(key).where(key.c.api_key == api_key)).mappings().first() if "\x00" not in api_key else None
         known = row is not None and row["status"] == "ACTIVE"
         version = row["version"] if row is not None and known else 0
-        stored = row["secret_hash"] if row is not None and known else self._decoy
+        stored = row["secret_hash"] if row is not None and known else _decoy()
         if not self._is_right(api_key, secret, stored, version) or row is None or not known:
             raise AccessDenied("the access key or its secret is wrong, or the key is inactive")
         return Principal(org_id=row["org_id"], id=f"SERVICE_USER_{row['service_user_id']}", api_key=api_key)

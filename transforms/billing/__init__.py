@@ -1,0 +1,1 @@
+"""What stands on a bill: lines, texts, conversions, ids, headers."""

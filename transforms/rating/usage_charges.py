@@ -13,6 +13,7 @@ from transforms.datasets import INSTANT
 from transforms.entities.plans import PricingType
 from transforms.entities.usage import CompoundAggregation
 from transforms.rating.bands import rated_bands
+from transforms.rating.families import pooled, with_children
 from transforms.rating.lines import LINES, Kind, no_lines
 from transforms.rating.state import Progress, Rating
 from transforms.rating.units import with_units
@@ -55,7 +56,7 @@ def _rated_windows(rating: Rating, offers: pl.DataFrame) -> pl.DataFrame:
     per_window = offers.unique("pricing_window", maintain_order=True).drop("offer", "segment_index")
     return (
         rating.due.filter("has_arrears")
-        .select("due", "exchange", "plan_number", "account_plan_id", "plan_id", "account_id", "account_number", "active_start", "active_end")
+        .select("due", "exchange", "plan_number", "product_id", "account_plan_id", "plan_id", "account_id", "account_number", "active_start", "active_end")
         .join(per_window, on="plan_number")
         .with_columns(
             window_start=pl.max_horizontal("active_start", "pricing_start"),
@@ -67,32 +68,39 @@ def _rated_windows(rating: Rating, offers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _asked(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
+    """What to aggregate: the windows priced by themselves with their ``window``, and, with none, those that a compound reads."""
+    is_compound = pl.col("is_compound")
+    columns = [*_WINDOW, "payer_number"]
+    asked = [windows.filter(~is_compound).select("aggregation_id", *columns, "window")]
+    for compound_id in windows.filter(is_compound)["aggregation_id"].unique().sort():
+        compound = rating.configuration.entity(CompoundAggregation, compound_id)
+        over = windows.filter(pl.col("aggregation_id") == compound_id).select(columns)
+        asked += [
+            over.select(pl.lit(aggregation_id).alias("aggregation_id"), *columns, pl.lit(None, dtype=pl.UInt32).alias("window"))
+            for aggregation_id in required_aggregations(compound, rating.configuration)
+        ]
+    return asked[0] if len(asked) == 1 else pl.concat(asked).unique()
+
+
 def _measured(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
     """One row per window (and segment): ``window``, ``segment_index``, ``quantity``, ``failure``.
 
-    Aggregations pass further columns through, so ``window`` comes back with each quantity; it is null for the windows that
-    only a compound reads.
+    Aggregations pass further columns through, so ``window`` comes back with each quantity.
     """
-    is_compound = pl.col("is_compound")
-    compounds = windows.filter(is_compound)
-    asked = [windows.filter(~is_compound).select("aggregation_id", *_WINDOW, "window")]
-    for compound_id in compounds["aggregation_id"].unique().sort():
-        compound = rating.configuration.entity(CompoundAggregation, compound_id)
-        over = compounds.filter(pl.col("aggregation_id") == compound_id).select(_WINDOW)
-        asked += [
-            over.select(pl.lit(aggregation_id).alias("aggregation_id"), *_WINDOW, pl.lit(None, dtype=pl.UInt32).alias("window"))
-            for aggregation_id in required_aggregations(compound, rating.configuration)
-        ]
-    simple = pl.concat(asked) if compounds.is_empty() else pl.concat(asked).unique()
-    values = quantities(simple, configuration=rating.configuration, usage=rating.usage).collect(engine="streaming")
+    asked = _asked(rating, with_children(windows, rating.configuration))
+    answered = quantities(asked, configuration=rating.configuration, usage=rating.usage).collect(engine="streaming")
+    values = pooled(answered, ["aggregation_id", "window", "window_start", "window_end"])
     columns = ("window", "segment_index", "quantity", "failure")
-    found = [values.select(columns) if compounds.is_empty() else values.filter(pl.col("window").is_not_null()).select(columns)]
-    if not compounds.is_empty():
-        plans = ("account_plan_id", "plan_id", "account_id")
-        asked_compounds = compounds.select("window", pl.col("aggregation_id").alias("compound_aggregation_id"), *plans, *_WINDOW)
-        answered = compound_quantities(asked_compounds, configuration=rating.configuration, quantities=values.lazy())
-        found.append(answered.collect(engine="streaming").select(columns))
-    return pl.concat(found).filter(pl.col("quantity").is_not_null() | pl.col("failure").is_not_null())
+    compounds = windows.filter("is_compound")
+    if compounds.is_empty():
+        found = values.select(columns)
+    else:
+        keys = ("account_plan_id", "plan_id", "account_id")
+        over = compounds.select("window", pl.col("aggregation_id").alias("compound_aggregation_id"), *keys, *_WINDOW)
+        computed = compound_quantities(over, configuration=rating.configuration, quantities=values.lazy()).collect(engine="streaming")
+        found = pl.concat([values.filter(pl.col("window").is_not_null()).select(columns), computed.select(columns)])
+    return found.filter(pl.col("quantity").is_not_null() | pl.col("failure").is_not_null())
 
 
 def rated_usage(rating: Rating) -> pl.DataFrame:

@@ -1,0 +1,82 @@
+"""Usage of child accounts that a parent's plan covers: added to the parent's and rated as one block (billing.md 7).
+
+A child with an account plan of the same product in the window is rated alone, on its own bill, so no usage is billed
+twice and none is lost. Put here whose usage counts for which account plan. How the block's charge is split among the
+accounts (childBillingMode) is not here: today it is one line on the parent's bill.
+"""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from transforms.configuration import Configuration
+from transforms.entities.plans import Plan, PlanTemplate
+from transforms.money import DECIMAL
+
+
+def _own_plans(configuration: Configuration) -> pl.DataFrame:
+    """One row per account plan of a child: ``child_id``, ``product_id``, ``own_start``, ``own_end``."""
+    templates = configuration.entities(PlanTemplate)
+    products = {plan.id: templates[plan.plan_template_id].product_id for plan in configuration.entities(Plan).values()}
+    children = configuration.accounts.filter(pl.col("parent_account_id").is_not_null()).select("account_id")
+    return (
+        configuration.account_plans.join(children, on="account_id", how="semi")
+        .filter(pl.col("plan_id").is_in(list(products)))
+        .select(
+            child_id="account_id",
+            product_id=pl.col("plan_id").replace_strict(products, return_dtype=pl.String),
+            own_start="start_date",
+            own_end="end_date",
+        )
+    )
+
+
+def with_children(windows: pl.DataFrame, configuration: Configuration) -> pl.DataFrame:
+    """The windows with a row more for every child whose usage the account plan covers.
+
+    Args:
+        windows: ``account_id``, ``account_number``, ``product_id``, ``window_start``, ``window_end`` and any more columns.
+        configuration: The organization's.
+
+    Returns:
+        The windows with ``payer_number``, the account number of the plan's account; ``account_number`` is whose usage it is.
+    """
+    own = windows.with_columns(payer_number="account_number")
+    children = configuration.accounts.filter(pl.col("parent_account_id").is_not_null()).select(
+        account_id="parent_account_id", child_id="account_id", child_number="account_number"
+    )
+    if children.is_empty():
+        return own
+    added = own.join(children, on="account_id")
+    plans = _own_plans(configuration)
+    in_window = (pl.col("own_start") < pl.col("window_end")) & (pl.col("own_end").is_null() | (pl.col("own_end") > pl.col("window_start")))
+    keys = ["child_id", "product_id", "window_start", "window_end"]
+    alone = added.join(plans, on=["child_id", "product_id"]).filter(in_window).select(keys).unique()
+    covered = added.join(alone, on=keys, how="anti").with_columns(account_number="child_number").select(own.columns)
+    return pl.concat([own, covered])
+
+
+def pooled(values: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """The quantities of a parent and its children as one: the sum of those that have a value; a failure of any fails it.
+
+    Args:
+        values: The result of ``quantities`` with ``payer_number``.
+        keys: Columns that tell apart what is pooled, beside the payer and the segment.
+    """
+    if (values["payer_number"] == values["account_number"]).all():
+        return values
+    # Twelve digits and a few thousand children: the sum is checked by rating, which refuses 9e25 and more.
+    quantity = pl.when(pl.col("quantity").count() > 0).then(pl.col("quantity").sum())
+    weight = pl.col("quantity").cast(pl.Float64).abs().sum()
+    too_large = pl.lit("the usage of the account and its children has more than 26 digits before the point")
+    grouped = values.group_by("payer_number", *keys, "segment_index", maintain_order=True).agg(
+        quantity=quantity.cast(DECIMAL), failure=pl.col("failure").drop_nulls().sort().first(), weight=weight
+    )
+    is_large = pl.col("weight") >= 9e25
+    return grouped.select(
+        *keys,
+        "segment_index",
+        account_number="payer_number",
+        quantity=pl.when(~is_large).then("quantity"),
+        failure=pl.coalesce("failure", pl.when(is_large).then(too_large)),
+    )

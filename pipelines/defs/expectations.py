@@ -16,7 +16,7 @@ import polars as pl
 #: Rule -> rows that break it. Source: usage.md 2, DECISIONS 12 and 18.
 MEASUREMENT_RULES: Mapping[str, pl.Expr] = {
     "has no event day": pl.col("date").is_null(),
-    "has no account": pl.col("account_number").is_null() | (pl.col("account_number") < 1),
+    "has no account": pl.col("account_number").is_null() | (pl.col("account_number") < 0),
     "has no event time": pl.col("ts").is_null(),
     "has no uid": pl.col("uid").is_null() | (pl.col("uid") == ""),
     "has no time of receipt": pl.col("received_at").is_null(),

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from pipelines.storage.bill_tables import BILLS
 from pipelines.storage.database import Database
-from pipelines.storage.ingest import INGEST_LOCK
+from pipelines.storage.ingest import LOCK
 from pipelines.storage.ingest_tables import MEASUREMENT_COUNTS
 from pipelines.storage.lake import Lake
 from transforms.aggregations.states import state_specs
@@ -87,7 +87,7 @@ def measurement_balances(database: Database, lake: Lake, configuration: Configur
         ``measurements`` and ``rejected_measurements``.
     """
     org_id = configuration.organization_id
-    with database.locked(INGEST_LOCK) as connection:
+    with database.locked(LOCK) as connection:
         counts = measurement_counts(connection, [org_id], first, last)
         rows = {d.name: rows_by_day(lake, d, configuration, day="date", first=first, last=last) for d in (MEASUREMENTS, REJECTED_MEASUREMENTS)}
     for name, found in rows.items():

@@ -32,7 +32,7 @@ LINE: dict[str, Any] = dict.fromkeys(PUBLISHED_LINE_ITEMS.schema) | {
 
 BROKEN_MEASUREMENTS = {
     "has no event day": {"date": None},
-    "has no account": {"account_number": 0},
+    "has no account": {"account_number": None},
     "has no event time": {"ts": None},
     "has no uid": {"uid": ""},
     "has no time of receipt": {"received_at": None},

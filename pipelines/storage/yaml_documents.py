@@ -33,9 +33,10 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     pairs = [(loader.construct_object(key, deep=True), loader.construct_object(value, deep=True)) for key, value in node.value]
     seen: set[Any] = set()
     for (key, _), (key_node, _) in zip(pairs, node.value, strict=True):
-        if not isinstance(key, str) or key in seen:
-            what = f"key {key!r} is given twice" if key in seen else f"key {key!r} is not a string"
-            raise yaml.constructor.ConstructorError(None, None, what, key_node.start_mark)
+        if not isinstance(key, str):
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not a string", key_node.start_mark)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
         seen.add(key)
     return dict(pairs)
 

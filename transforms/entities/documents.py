@@ -89,7 +89,7 @@ def unknown_fields(kind: type[BaseModel], body: Mapping[str, Any], path: str = "
     known = {info.alias or name: info for name, info in kind.model_fields.items()}
     for wire, value in body.items():
         if wire not in known:
-            close = difflib.get_close_matches(wire, known, n=1)
+            close = difflib.get_close_matches(wire, known, n=1, cutoff=0.5)
             hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
             yield FieldProblem(f"{path}{wire}", f"there is no field {wire} in {kind.__name__}{hint}")
             continue

@@ -1,0 +1,155 @@
+"""Configuration as code: idempotent, all or nothing, mistakes named."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from pipelines.storage.apply import Change, applied, plan
+from pipelines.storage.database import Database
+from pipelines.storage.organizations import Credentials
+from pipelines.storage.yaml_documents import yaml_document
+from tests.configured import Configured
+from transforms.errors import EntityInvalid
+
+FILE = """
+accountplans:
+  - {account: child, plan: basic, startDate: 2025-01-01}
+pricings:
+  - plan: basic
+    aggregation: calls
+    startDate: 2025-01-01
+    cumulative: true
+    pricingBands: [{lowerLimit: 0, fixedPrice: 0, unitPrice: 0.25}, {lowerLimit: 1e3, fixedPrice: 0, unitPrice: 0.1}]
+  - planTemplate: monthly
+    aggregation: by_region
+    segment: {region: eu}
+    startDate: 2025-01-01
+    pricingBands: &flat [{lowerLimit: 0, fixedPrice: 0, unitPrice: 1}]
+  - {planTemplate: monthly, aggregation: by_region, segment: {region: '*'}, startDate: 2025-01-01, pricingBands: *flat}
+  - {plan: basic, compoundAggregation: share, startDate: 2025-01-01, segment: {region: eu}, pricingBands: *flat}
+accounts:
+  - {code: child, name: Child, emailAddress: c@example.com, parentAccount: parent, currency: EUR}
+  - {code: parent, name: Parent, emailAddress: p@example.com, customFields: {discount: 0.10}}
+plans: [{code: basic, name: Basic, planTemplate: monthly}]
+plantemplates: [{code: monthly, name: Monthly, product: api, currency: EUR, billFrequency: MONTHLY, standingCharge: 9.99}]
+compoundaggregations:
+  - {code: share, name: Share, calculation: aggregation.by_region / aggregation.calls, quantityPerUnit: 1, rounding: NONE, unit: share}
+aggregations:
+  - {code: calls, name: Calls, meter: calls, targetField: n, aggregation: SUM, quantityPerUnit: 1, rounding: NONE, unit: call}
+  - code: by_region
+    name: By region
+    meter: calls
+    targetField: n
+    aggregation: SUM
+    quantityPerUnit: 1
+    rounding: NONE
+    unit: call
+    segmentedFields: [region]
+    segments: [{region: eu}, {region: '*'}]
+meters:
+  - code: calls
+    name: Calls
+    product: api
+    dataFields: [{category: MEASURE, code: n, name: Number, unit: '1'}, {category: WHERE, code: region, name: Region}]
+    derivedFields: []
+products: [{code: api, name: API}]
+customfields: {account: {discount: 0}}
+organizationconfig: {currency: EUR, timezone: Europe/Berlin}
+picklists/currency: [{code: EUR, name: Euro, maxDecimalPlaces: 2}]
+"""
+
+
+@pytest.fixture
+def made(database: Database, organization: Credentials) -> Configured:
+    return Configured(database, organization.org_id)
+
+
+def apply(made: Configured, text: str) -> list[Change]:
+    with made.database.transaction() as connection:
+        return applied(yaml_document(text), connection, made.org_id, actor="FILE")
+
+
+def planned(made: Configured, text: str) -> list[Change]:
+    with made.database.transaction() as connection:
+        return plan(yaml_document(text), connection, made.org_id)
+
+
+def actions(changes: list[Change]) -> dict[str, int]:
+    return {
+        action: sum(c.action == action for c in changes) for action in ("create", "update", "unchanged") if any(c.action == action for c in changes)
+    }
+
+
+def test_applying_twice_changes_nothing_the_second_time(made: Configured) -> None:
+    assert actions(planned(made, FILE)) == {"create": 15, "update": 2}
+    assert made.ids("products") == []
+    assert actions(apply(made, FILE)) == {"create": 15, "update": 2}
+    stored = {path: made.ids(path) for path in ("pricings", "accounts", "meters", "accountplans")}
+    assert actions(apply(made, FILE)) == {"unchanged": 17}
+    assert {path: made.ids(path) for path in stored} == stored
+    assert made.get("meters", stored["meters"][0])["version"] == 1
+
+
+def test_a_change_is_planned_then_made(made: Configured) -> None:
+    apply(made, FILE)
+    changed = FILE.replace("9.99", "10.00").replace("unitPrice: 0.25", "unitPrice: 0.30").replace("name: Euro", "name: €uro")
+    for changes in (planned(made, changed), apply(made, changed)):
+        updates = {(c.collection, c.name): c.differences for c in changes if c.action == "update"}
+        assert set(updates) == {("picklists/currency", "EUR"), ("plantemplates", "monthly"), ("pricings", "basic calls 2025-01-01")}
+        assert updates["plantemplates", "monthly"] == (("standingCharge", Decimal("9.99"), 10),)
+    assert actions(planned(made, changed)) == {"unchanged": 17}
+
+
+def test_what_a_file_does_not_mention_stays(made: Configured) -> None:
+    apply(made, FILE)
+    apply(made, "organizationconfig: {daysBeforeBillDue: 5}")
+    config = made.get("organizationconfig", made.ids("organizationconfig")[0])
+    assert (config["timezone"], config["daysBeforeBillDue"], len(made.ids("accounts"))) == ("Europe/Berlin", 5, 2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "message"),
+    [
+        ("lowerLimit: 1e3", "lowerlimit: 1e3", "pricings[0].pricingBands[1].lowerlimit", "did you mean lowerLimit"),
+        ("plan: basic\n", "plan: basics\n", "pricings[0].plan", "no Plan with code 'basics'"),
+        ("emailAddress: c@", "email: c@", "accounts[0].email", "did you mean emailAddress"),
+        ("billFrequency: MONTHLY", "billFrequency: OFTEN", "plantemplates[0].billFrequency", "MONTHLY"),
+        ("aggregation.by_region / ", "aggregation.by_regoin / ", "compoundaggregations[0].calculation", "by_region"),
+        ("{code: api, name: API}", "{name: API}", "products[0].code", "code is required"),
+        ("plan: basic\n", "plan: basic\n    planId: x\n", "pricings[0].plan", "not both"),
+        ("plans: ", "plan: ", "plan", "no collection plan"),
+    ],
+)
+def test_a_mistake_names_its_place_and_changes_nothing(made: Configured, old: str, new: str, field: str, message: str) -> None:
+    assert old in FILE
+    with pytest.raises(EntityInvalid, match=message) as caught:
+        apply(made, FILE.replace(old, new))
+    assert [p.field for p in caught.value.problems] == [field]
+    assert made.ids("products") == made.ids("accounts") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: [", "a: 1\na: 2", "products: [{code: 1, code: 2}]", "[]", "products: 5", "products: [5]", "? [1]\n: 2", "a: !!python/object:os.system x"],
+)
+def test_what_is_no_configuration_is_refused(made: Configured, text: str) -> None:
+    with pytest.raises(EntityInvalid):
+        apply(made, text)
+
+
+def test_yaml_keeps_numbers_exact_and_dates_as_written() -> None:
+    value: Any = yaml_document(
+        "a: 0.1\nb: 12345678901234567890.123456789012\nc: 2025-01-01\nd: 1e3\ne: 7\nf: '1.0'\ng: true\nh: 2025-01-01T00:00:00Z\ni: ~"
+    )
+    assert value == {
+        "a": Decimal("0.1"),
+        "b": Decimal("12345678901234567890.123456789012"),
+        "c": "2025-01-01",
+        "d": Decimal("1e3"),
+        "e": 7,
+        "f": "1.0",
+        "g": True,
+        "h": "2025-01-01T00:00:00Z",
+        "i": None,
+    }

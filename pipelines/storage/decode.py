@@ -6,7 +6,7 @@ only text to Decimal is exact. Put here the way from JSON to columns; what a col
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -64,7 +64,7 @@ class Decoded:
         count: Number of measurements.
     """
 
-    def __init__(self, frames: Sequence[Frame], field_codes: Mapping[str, Set[str]]) -> None:
+    def __init__(self, frames: Sequence[Frame], field_codes: Mapping[str, AbstractSet[str]]) -> None:
         """Decode the frames.
 
         Args:
@@ -101,7 +101,9 @@ class Decoded:
         return texts
 
 
-def _add(parts: dict[str, list[pl.DataFrame]], chunk: list[tuple[int, Frame, list[LandedMeasurement]]], field_codes: Mapping[str, Set[str]]) -> None:
+def _add(
+    parts: dict[str, list[pl.DataFrame]], chunk: list[tuple[int, Frame, list[LandedMeasurement]]], field_codes: Mapping[str, AbstractSet[str]]
+) -> None:
     rows: dict[str, list[tuple[int, str, Frame, LandedMeasurement]]] = {}
     for start, frame, items in chunk:
         prefix = _uid_prefix(frame)
@@ -117,7 +119,7 @@ def _uid_prefix(frame: Frame) -> str:
     return f"auto-{hashlib.blake2b(place.encode(), digest_size=12).hexdigest()}-"
 
 
-def _columns(rows: list[tuple[int, str, Frame, LandedMeasurement]], field_codes: Set[str]) -> pl.DataFrame:
+def _columns(rows: list[tuple[int, str, Frame, LandedMeasurement]], field_codes: AbstractSet[str]) -> pl.DataFrame:
     items = [item for _, _, _, item in rows]
     maps = {c: values for c in Category if any(values := [getattr(m, c.value.lower()) for m in items])}
     counts = [[0 if v is None else len(v) for v in values] for values in maps.values()]

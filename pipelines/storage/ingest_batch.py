@@ -139,9 +139,9 @@ def _duplicates(uid_cache: UidCache, org_id: str, rows: Mapping[str, pl.DataFram
     keyed = valid.filter(KEYED)
     if keyed.is_empty():
         return valid.select(SEQUENCE).clear()
-    since, until = keyed["received_at"].min(), keyed["received_at"].max()
-    assert isinstance(since, datetime) and isinstance(until, datetime), "there are rows"
-    return duplicates(valid, uid_cache.standing(org_id, uid_hashes(keyed["uid"]), since, until))
+    since = keyed["received_at"].min()
+    assert isinstance(since, datetime), "there are rows"
+    return duplicates(valid, uid_cache.standing(org_id, uid_hashes(keyed["uid"]), since))
 
 
 def _with_duplicates(rows: pl.DataFrame, repeated: pl.DataFrame) -> pl.DataFrame:

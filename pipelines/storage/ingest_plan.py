@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
+import polars as pl
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
@@ -19,7 +20,7 @@ from pipelines.storage.ingest_tables import INGEST_BATCHES, INGEST_CALENDARS, IN
 from pipelines.storage.lake import Lake
 from pipelines.storage.lake_files import AddFile
 from pipelines.storage.landing_frames import Position
-from transforms.datasets import DAILY_AGGREGATES, DATASETS, MEASUREMENTS, REJECTED_MEASUREMENTS, UID_INDEX
+from transforms.datasets import DAILY_AGGREGATES, DATASETS, MEASUREMENTS, REJECTED_MEASUREMENTS, UID_INDEX, Dataset
 
 APP_ID = "ingest"
 _BY_NAME = {d.name: d for d in DATASETS}
@@ -28,7 +29,7 @@ _BY_NAME = {d.name: d for d in DATASETS}
 def written_tables(lake: Lake, batch: Prepared) -> list[dict[str, Any]]:
     """The batch's files, on disk and not visible, as the manifest lists them."""
     org_id = batch.org_id
-    tables = [(MEASUREMENTS, (meter_id,), frame) for meter_id, frame in batch.accepted.items()]
+    tables: list[tuple[Dataset, tuple[str, ...], pl.DataFrame]] = [(MEASUREMENTS, (meter_id,), frame) for meter_id, frame in batch.accepted.items()]
     tables += [(DAILY_AGGREGATES, (spec.meter_id, spec.key), frame) for spec, frame in batch.states.items()]
     tables += [(REJECTED_MEASUREMENTS, (), batch.rejected), (UID_INDEX, (), batch.uids)]
     return [

@@ -79,10 +79,10 @@ def _move_days(database: Database, lake: Lake, organization: IngestOrganization)
     counts = [pl.DataFrame(schema={"date": pl.Date, **dict.fromkeys(COUNTS[:4], pl.Int64)})]
     for meter_id in organization.configuration.entities(Meter):
         if lake.exists(MEASUREMENTS, org_id, meter_id):
-            rows = lake.scan(MEASUREMENTS, org_id, meter_id, columns=lake.columns(MEASUREMENTS, org_id, meter_id)).with_columns(day).collect()
-            lake.replace(MEASUREMENTS, org_id, meter_id, frame=rows.sort("date", "account_number", "ts", "uid"))
+            moved = lake.scan(MEASUREMENTS, org_id, meter_id, columns=lake.columns(MEASUREMENTS, org_id, meter_id)).with_columns(day).collect()
+            lake.replace(MEASUREMENTS, org_id, meter_id, frame=moved.sort("date", "account_number", "ts", "uid"))
             accepted = pl.len().cast(pl.Int64)
-            counts.append(rows.group_by("date").agg(accepted.alias("landed"), accepted.alias("accepted"), duplicates=0, rejected=0))
+            counts.append(moved.group_by("date").agg(accepted.alias("landed"), accepted.alias("accepted"), duplicates=0, rejected=0))
     rejected = lake.scan(REJECTED_MEASUREMENTS, org_id).with_columns(day).collect()
     if not rejected.is_empty():
         lake.replace(REJECTED_MEASUREMENTS, org_id, frame=rejected.sort("date", "received_at"))

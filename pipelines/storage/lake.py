@@ -41,8 +41,8 @@ def _new_fields(schema: Schema, files: Sequence[AddFile]) -> list[Field]:
     return list({f.name: f for text in dict.fromkeys(a.fields for a in files) for f in Schema.from_json(text).fields if f.name not in known}.values())
 
 
-def _these(actions: Sequence[AddAction], handle: Handle) -> Sequence[AddAction]:
-    return actions
+def _files_in(values: Mapping[str, str | None], handle: Handle) -> Sequence[AddAction]:
+    return handle.files_in(values)
 
 
 class Lake:
@@ -124,7 +124,7 @@ class Lake:
 
         Idempotent: skipped when the table has seen ``app_version`` (or a later one) of ``app_id``.
         """
-        return self._committed(dataset, org_id, parts, files, removed=lambda handle: [], transaction=(app_id, app_version))
+        return self._committed(dataset, org_id, parts, files, removed=(), transaction=(app_id, app_version))
 
     def replace(
         self,
@@ -152,7 +152,7 @@ class Lake:
         outside = [f.path for f in files if any(f.partition_values[name] != value for name, value in text.items())]
         if outside:
             raise ValueError(f"rows outside of {text}: {outside}")
-        return self._committed(dataset, org_id, parts, files, removed=lambda handle: handle.files_in(text), transaction=transaction)
+        return self._committed(dataset, org_id, parts, files, removed=partial(_files_in, text), transaction=transaction)
 
     def compact(
         self,
@@ -185,7 +185,7 @@ class Lake:
         for _, small in crowded:
             frame = merged(handle.scanned(wanted, dataset.partition_by, self.storage_options, paths=[f.path for f in small])).collect()
             files = written_files(uri, dataset.checked(frame), partition_by=dataset.partition_by, storage_options=self.storage_options, level=level)
-            self._committed(dataset, org_id, parts, files, removed=partial(_these, small), data_change=False)
+            self._committed(dataset, org_id, parts, files, removed=small, data_change=False)
         return [values for values, _ in crowded]
 
     def vacuum(self, dataset: Dataset, org_id: str, *parts: str, retention: timedelta = RETENTION) -> list[str]:
@@ -206,7 +206,7 @@ class Lake:
         parts: Sequence[str],
         files: Sequence[AddFile],
         *,
-        removed: Callable[[Handle], Sequence[AddAction]],
+        removed: Sequence[AddAction] | Callable[[Handle], Sequence[AddAction]],
         transaction: tuple[str, int] | None = None,
         data_change: bool = True,
     ) -> int:
@@ -218,7 +218,10 @@ class Lake:
                 if transaction and (handle.delta.transaction_version(transaction[0]) or -1) >= transaction[1]:
                     return handle.version
                 handle = self._widened(uri, handle, files)
-                old = [RemoveAction(a.path, data_change, int(time.time() * 1000), a.size, dict(a.partition_values)) for a in removed(handle)]
+                old = [
+                    RemoveAction(a.path, data_change, int(time.time() * 1000), a.size, dict(a.partition_values))
+                    for a in (removed(handle) if callable(removed) else removed)
+                ]
                 new = [f.action(data_change=data_change) for f in files]
                 if not old and not new and not transaction:
                     return handle.version

@@ -90,12 +90,12 @@ def read(root: Path, positions: Mapping[str, Position], limit_bytes: int) -> Bat
     batch = Batch()
     ends = {writer: end for writer, end in end_positions(root).items() if positions.get(writer, Position(0, 0)) < end}
     for writer, end in ends.items():
-        _read_writer(root, writer, positions.get(writer, Position(0, 0)), end, max(limit_bytes // len(ends), 1), batch)
+        _read_writer(root, writer, positions.get(writer, Position(0, 0)), end, limit=max(limit_bytes // len(ends), 1), batch=batch)
     batch.frames.sort(key=lambda f: (f.received_at, f.writer, f.segment, f.offset))
     return batch
 
 
-def _read_writer(root: Path, writer: str, start: Position, end: Position, limit: int, batch: Batch) -> None:
+def _read_writer(root: Path, writer: str, start: Position, end: Position, *, limit: int, batch: Batch) -> None:
     taken = 0
     for segment in _segments(root, writer):
         if segment < start.segment or segment > end.segment or taken >= limit:
@@ -122,14 +122,12 @@ def _read_writer(root: Path, writer: str, start: Position, end: Position, limit:
 
 
 def forget(root: Path, positions: Mapping[str, Position]) -> list[str]:
-    """Delete the segments that lie wholly before the positions, and the folders of finished writers that are read to
-    their end; the writers that are gone for good."""
+    """Delete the segments before the positions, and the folders of finished writers read to their end; the writers that are gone for good."""
     gone: list[str] = []
     for writer, position in positions.items():
         folder = root / writer
         if not folder.is_dir():
-            gone.append(writer)
-            continue
+            continue  # perhaps another machine's
         for segment in _segments(root, writer):
             if segment < position.segment:
                 (folder / segment_name(segment)).unlink()

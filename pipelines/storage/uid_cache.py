@@ -24,8 +24,8 @@ class UidCache:
         self._read: dict[str, set[str]] = {}
         self._sorted: dict[str, list[pl.Series]] = {}
 
-    def standing(self, org_id: str, hashes: pl.Series, since: datetime, until: datetime) -> pl.DataFrame:
-        """Accepted uids that have one of these hashes and were received within 35 days before ``since`` up to ``until``.
+    def standing(self, org_id: str, hashes: pl.Series, since: datetime) -> pl.DataFrame:
+        """Accepted uids that have one of these hashes and were received at most 35 days before ``since``, or later.
 
         Returns:
             uid, received_at; nearly always empty.

@@ -150,5 +150,5 @@ def _numbers(values: Any, path: str) -> Iterator[FieldProblem]:
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
             yield FieldProblem(f"{path}.{name}", f"is {_shown(value)}; it must be a number, without quotes")
-        elif abs(value) >= Decimal("1e308"):
+        elif abs(Decimal(value)) >= Decimal("1e308"):
             yield FieldProblem(f"{path}.{name}", f"is {_shown(value)}; it must be a number with at most 26 digits before the point")

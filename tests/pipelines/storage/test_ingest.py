@@ -246,8 +246,8 @@ def test_a_new_aggregation_gets_its_state_from_the_detail_and_then_from_batches(
     site.land(item("a", 5), item("b", 7, region="us"))
     site.drain()
     by_region = Aggregation(
-        name="r", code="r", meter_id=meter.id, target_field="qty", aggregation=Method.SUM, quantity_per_unit=Decimal(1), rounding=Rounding.NONE, unit="1",
-        segmented_fields=["region"], segments=[{"region": "eu"}],
+        name="r", code="r", meter_id=meter.id, target_field="qty", aggregation=Method.SUM, quantity_per_unit=Decimal(1), rounding=Rounding.NONE,
+        segmented_fields=["region"], unit="1", segments=[{"region": "eu"}],
     )  # fmt: skip
     with site.database.transaction() as connection:
         config_store.created(connection, site.org_id, by_region, "test")

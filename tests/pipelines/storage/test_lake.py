@@ -17,7 +17,7 @@ from transforms.errors import SchemaMismatch
 from transforms.money import DECIMAL
 
 ORG = "0d6f1c1e-6f34-4a8f-9d55-0f8c8e0a1b2c"
-COLUMNS = {"qty": DECIMAL, "region": pl.String}
+COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {"qty": DECIMAL, "region": pl.String}
 
 
 @pytest.fixture

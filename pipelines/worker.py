@@ -15,8 +15,9 @@ import sys
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.recorder import Recorder
@@ -44,6 +45,8 @@ BATCH_SECONDS = 1.0
 PAUSE_SECONDS = 5.0
 #: Seconds that running jobs get to finish when the worker is asked to stop; they are run again at the next start otherwise.
 GRACE_SECONDS = 8.0
+#: Jobs of an organization after which its line item files are looked at, and merged where there are many small ones.
+COMPACTION_JOBS = 20
 #: Upper half of the advisory locks under which an organization's line item files are merged.
 COMPACTION = 0x6D68_1004
 
@@ -57,6 +60,8 @@ class Worker:
     landing_root: Path
     recorder: Recorder
     stop: threading.Event
+    #: Organization -> jobs since its line item files were looked at.
+    jobs: Counter[str] = field(default_factory=Counter)
 
     def threads(self) -> list[threading.Thread]:
         """The worker's threads, not started."""
@@ -141,6 +146,10 @@ class Worker:
             LOG.info(event("job dropped", org=claim.org_id, job=claim.id, reason="cancelled or claimed by another worker"))
 
     def _compact(self, org_id: str) -> None:
+        self.jobs[org_id] += 1
+        if self.jobs[org_id] < COMPACTION_JOBS:
+            return
+        del self.jobs[org_id]
         with self.database.session_lock(COMPACTION << 32 | zlib.crc32(org_id.encode())) as is_ours:
             if is_ours:
                 bill_lines.compacted(self.lake, org_id)

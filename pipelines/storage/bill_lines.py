@@ -41,7 +41,7 @@ def committed(lake: Lake, org_id: str, calculation_id: str, files: Sequence[AddF
 def compacted(lake: Lake, org_id: str) -> None:
     """Merge the many small files that jobs of few accounts leave; only one process at a time may do it for an organization."""
     order = ("bill_id", "calculation_id", "sequence_number")
-    lake.compact(BILL_LINE_ITEMS, org_id, columns={}, merged=lambda lines: lines.sort(*order), small_files=SMALL_FILES_MAX)
+    lake.compact(BILL_LINE_ITEMS, org_id, merged=lambda lines: lines.sort(*order), small_files=SMALL_FILES_MAX)
 
 
 def scanned(lake: Lake, org_id: str, headers: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:

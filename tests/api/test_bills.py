@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from m3ter import BadRequestError, M3ter, NotFoundError, PermissionDeniedError
 
-from pipelines.storage import config_store
+from pipelines.storage import bill_lines, config_store
 from pipelines.storage.database import Database
 from pipelines.storage.lake import Lake
 from pipelines.storage.organizations import Credentials, created
@@ -233,6 +234,15 @@ def test_another_organization_sees_nothing(sdk: M3ter, database: Database, bills
     with pytest.raises(NotFoundError):
         stranger.bills.retrieve(bills["acme-2"])
     assert list(stranger.bills.list()) == []
+
+
+def test_merging_small_files_changes_no_bill(api: Any, lake: Lake, bills: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    before = get(api, "bills")
+    files = list(Path(lake.root).rglob("*bill_line_items/bill_date=2025-02-01/*.parquet"))
+    monkeypatch.setattr(bill_lines, "SMALL_FILES_MAX", 2)
+    bill_lines.compacted(lake, api.org_id)
+    assert len(list(Path(lake.root).rglob("*bill_line_items/bill_date=2025-02-01/*.parquet"))) == len(files) + 1
+    assert get(api, "bills") == before
 
 
 def test_a_page_of_a_hundred_bills_is_read_in_one_scan(sdk: M3ter, database: Database, lake: Lake, organization: Credentials) -> None:

@@ -6,8 +6,6 @@ lifespan of its own (``APIRouter(lifespan=...)``), which finds the process's sta
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
-from importlib.util import find_spec
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -19,6 +17,7 @@ from api.dependencies import State, state_of
 from api.encoding import json_response
 from api.middleware import CollapsedSlashes, LimitedBody
 from api.openapi import described
+from api.routers import accounts, bill_jobs, bills, line_items, measurements, organizations, usage
 from pipelines.storage import tables
 from pipelines.storage.database import connected, migrated
 from pipelines.storage.security import KeyVerifier, token_secret
@@ -26,8 +25,8 @@ from pipelines.storage.settings import Settings, settings_of
 
 assert tables.METADATA.tables, "the tables are declared before anything reads them"
 
-#: Modules of api.routers, in the order of matching: literal paths before the ``{id}`` of others.
-ROUTERS = ("measurements", "usage", "bill_jobs", "bills", "line_items", "organizations", "accounts")
+#: In the order of matching: literal paths before the ``{id}`` of others.
+ROUTERS = (measurements, usage, bill_jobs, bills, line_items, organizations, accounts)
 
 
 def started(settings: Settings) -> State:
@@ -69,9 +68,8 @@ def created_app(settings: Settings | None = None) -> FastAPI:
     errors.add_handlers(app)
     app.add_api_route("/healthz", healthz, methods=["GET"], include_in_schema=False)
     app.include_router(security.router)
-    for name in ROUTERS:
-        if find_spec(f"api.routers.{name}"):
-            app.include_router(import_module(f"api.routers.{name}").router)
+    for module in ROUTERS:
+        app.include_router(module.router)
     app.include_router(crud.router_of())
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     return app

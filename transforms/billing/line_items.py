@@ -90,7 +90,9 @@ def _ordered(lines: pl.DataFrame) -> pl.DataFrame:
     packed = pl.lit(0, dtype=pl.Int64)
     for name, width in zip(ORDER, widths, strict=True):
         packed = packed * width + pl.col(name).cast(pl.Int64).fill_null(width - 1)
-    return lines[lines.select(pl.arg_sort_by(packed, maintain_order=True)).to_series()]
+    # In one piece first: gathering lists out of several chunks is twenty times slower.
+    whole = lines.rechunk()
+    return whole[whole.select(pl.arg_sort_by(packed, maintain_order=True)).to_series()]
 
 
 def line_items(rating: "Rating", lines: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:

@@ -28,6 +28,8 @@ from m3ter import M3ter
 #: Millionths of a dollar, so that a price per token is a short number and a sub-cent charge is shown exactly.
 MICRO = "UUS"
 FRESH_S = 30.0
+#: The account of the few events without a user.
+ANONYMOUS = "anonymous"
 
 
 class Checks:
@@ -158,7 +160,7 @@ def azure(org: Organization, folder: Path, checks: Checks) -> None:
     aggs = {code: aggregation(org, code, meter, target) for code, target in fields.items()}
     aggs |= {code: aggregation(org, code, meter, "context_tokens") for code in ("p3", "p4")}
     aggs["p5"] = aggregation(org, "p5", meter, "context_tokens", "COUNT")
-    per_minute = "SELECT STRFTIME(ts, '%Y-%m-%d %H:%M') AS minute, COUNT(*) AS n FROM measurements GROUP BY minute"
+    per_minute = "SELECT DATE_TRUNC('minute', ts) AS minute, COUNT(*) AS n FROM measurements GROUP BY minute"
     aggs["p6"] = aggregation(org, "p6", meter, "context_tokens", "CUSTOM_SQL", customSql=f"SELECT MAX(n) AS peak FROM ({per_minute}) AS minutes")
     prices = {"code": (Decimal(1), Decimal(2)), "conv": (Decimal(10), Decimal(30))}
     accounts = {}
@@ -248,7 +250,7 @@ def aider(org: Organization, folder: Path, checks: Checks) -> None:
         priced(org, plan, tokens["prompt"], [("0", str(per_in))], segment={"main_model": model}, **dates)
         priced(org, plan, tokens["completion"], [("0", str(per_out))], segment={"main_model": model}, **dates)
     raw = pl.read_parquet(folder / "raw_batches.parquet")
-    users = sorted({json.loads(line)["user_id"] for line in raw["line"]})
+    users = sorted({json.loads(line)["user_id"] or ANONYMOUS for line in raw["line"]})
     accounts = {}
     for user in users:
         accounts[user] = org.post("accounts", name=user, code=user, emailAddress="user@example.com")
@@ -311,7 +313,7 @@ def expected_lines(events: pl.DataFrame, windows: list[tuple[str, date, date | N
             continue
         start = max(window[1], day.replace(day=1))
         for kind, price in (("prompt", window[3]), ("completion", window[4])):
-            key = (row["user_id"], str(start), row["main_model"], kind)
+            key = (row["user_id"] or ANONYMOUS, str(start), row["main_model"], kind)
             tokens, _ = sums.get(key, (Decimal(0), Decimal(0)))
             sums[key] = (tokens + row[f"{kind}_tokens"], price)
     lines: dict[str, list[tuple[str, str, Decimal, Decimal]]] = defaultdict(list)
@@ -325,7 +327,7 @@ def delivered(raw: pl.DataFrame) -> Iterator[dict[str, Any]]:
     for event_id, line in raw.select("event_id", "line").iter_rows():
         event = json.loads(line)
         ts = datetime.fromtimestamp(event["time"], UTC).isoformat().replace("+00:00", "Z")
-        common = {"uid": event_id, "account": event["user_id"], "ts": ts}
+        common = {"uid": event_id, "account": event["user_id"] or ANONYMOUS, "ts": ts}
         if event["event"] == "message_send":
             properties = event["properties"]
             measure = {c: properties[c] for c in ("prompt_tokens", "completion_tokens")}

@@ -143,9 +143,13 @@ def known(column: pl.Series, otherwise: pl.Series) -> pl.Series:
     return column.zip_with(column.is_not_null(), otherwise)
 
 
-def chosen(condition: pl.Series, column: pl.Series, otherwise: pl.Series) -> pl.Series:
-    """The column where the condition is true, else the other, also where the condition is null."""
-    return column.zip_with(condition.fill_null(False), otherwise)
+def first_chosen(*conditions_and_values: pl.Series) -> pl.Series:
+    """Of n conditions without nulls and then n + 1 values: each row's value of the first condition that is true, else the last."""
+    count = len(conditions_and_values) // 2
+    conditions, (*values, result) = conditions_and_values[:count], conditions_and_values[count:]
+    for condition, value in zip(reversed(conditions), reversed(values), strict=True):
+        result = value.zip_with(condition, result)
+    return result
 
 
 def largest(*columns: pl.Series) -> pl.Series:

@@ -3,13 +3,14 @@
 Put here the rules of types. Keep out what operators do (compiler.py). Source: usage.md 3; DECISIONS 2-10.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from transforms.errors import ExpressionError
 from transforms.expressions.functions import CONSTANTS, FUNCTIONS, Function, Parameter, Role
 from transforms.expressions.nodes import Binary, Call, Conditional, Constant, Name, Node, Number, Text, Type, Unary, left_spine
-from transforms.expressions.parser import parsed
+from transforms.expressions.parser import MAX_DEPTH, parsed, too_deep
 from transforms.expressions.scope import Scope, available, canonical, closest
 from transforms.expressions.times import strftime_pattern
 
@@ -23,12 +24,14 @@ class Typed:
         type: Its type.
         children: Operands, arguments, or the conditions and values of ``?:`` in the order written.
         name: Canonical spelling of a Name, of the functions of a Call, of the column that a lookup key names; else empty.
+        height: Levels of expressions below this one's; a run of like operators is one level (:func:`run`).
     """
 
     node: Node
     type: Type
     children: tuple["Typed", ...] = ()
     name: str = ""
+    height: int = 0
 
     @property
     def references(self) -> frozenset[str]:
@@ -56,6 +59,18 @@ def checked(source: str, scope: Scope) -> Typed:
     return _Checker(source, scope).typed(parsed(source))
 
 
+def run(typed: Typed) -> str:
+    """What an operator can be computed in one step with, when its left operand is of the same run; empty: with nothing.
+
+    Sums of hundreds of terms become one step this way. A tower of as many steps would exhaust the stack of Polars.
+    """
+    if not isinstance(typed.node, Binary):
+        return ""
+    if typed.node.operator in _LOGICAL:
+        return typed.node.operator
+    return {Type.NUMBER: "arithmetic", Type.STRING: "join"}.get(typed.type, "")
+
+
 _ARTICLES = {
     Type.NUMBER: "a number",
     Type.STRING: "a string",
@@ -81,6 +96,12 @@ class _Checker:
 
     def typed(self, node: Node) -> Typed:
         """The node with its type."""
+        typed = self._typed(node)
+        if typed.height > MAX_DEPTH:
+            raise too_deep(self._source, node.position)
+        return typed
+
+    def _typed(self, node: Node) -> Typed:
         match node:
             case Number():
                 return Typed(node, Type.NUMBER)
@@ -93,7 +114,7 @@ class _Checker:
             case Unary():
                 operand = self.typed(node.operand)
                 self._require(operand, Type.NUMBER, f"the sign {node.operator} needs a number")
-                return Typed(node, Type.NUMBER, (operand,))
+                return Typed(node, Type.NUMBER, (operand,), height=operand.height + 1)
             case Binary():
                 return self._chain(node)
             case Conditional():
@@ -127,7 +148,10 @@ class _Checker:
         first, operations = left_spine(node)
         left = self.typed(first)
         for operation in operations:
-            left = self._binary(operation, left, self.typed(operation.right))
+            right = self.typed(operation.right)
+            typed = self._binary(operation, left, right)
+            step = 0 if run(typed) and run(typed) == run(left) else 1
+            left = replace(typed, height=max(left.height + step, right.height + 1))
         return left
 
     def _binary(self, node: Binary, left: Typed, right: Typed) -> Typed:
@@ -165,7 +189,7 @@ class _Checker:
             children += (test, self.typed(value))
         children.append(self.typed(node.otherwise))
         values = [*children[1::2], children[-1]]
-        return Typed(node, self._shared_type(values, "the values of '? :' must have one type"), tuple(children))
+        return Typed(node, self._shared_type(values, "the values of '? :' must have one type"), tuple(children), height=_height(children))
 
     def _shared_type(self, values: list[Typed], why: str) -> Type:
         type_ = next((v.type for v in values if v.type is not Type.NULL), Type.NULL)
@@ -183,7 +207,7 @@ class _Checker:
             result = self._shared_type(arguments, f"the arguments of {function.name} must have one type")
         elif function.name == "IN":
             self._shared_type(arguments, "IN compares values of one type")
-        return Typed(node, result, tuple(arguments), function.name)
+        return Typed(node, result, tuple(arguments), function.name, _height(arguments))
 
     def _function(self, node: Call) -> Function:
         name = "IN" if node.function.upper() == "IN" else node.function
@@ -235,6 +259,10 @@ class _Checker:
                 text,
             )
         return Typed(text, Type.STRING, name=text.value)
+
+
+def _height(children: Iterable[Typed]) -> int:
+    return 1 + max(child.height for child in children)
 
 
 def _start(node: Node) -> int:

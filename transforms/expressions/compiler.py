@@ -4,15 +4,17 @@ Put here what operators mean. Keep out functions (functions.py) and arithmetic o
 enters the expression once, so its size is that of the formula. Source: DECISIONS 1-8.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 
 import polars as pl
 
 from transforms.expressions import arithmetic
-from transforms.expressions.arithmetic import chosen, elementwise
+from transforms.expressions.arithmetic import elementwise, first_chosen
 from transforms.expressions.casts import as_string
-from transforms.expressions.checker import Typed, checked
+from transforms.expressions.checker import Typed, checked, run
 from transforms.expressions.functions import FUNCTIONS, Arguments
 from transforms.expressions.lookups import Lookup
 from transforms.expressions.nodes import Binary, Call, Conditional, Constant, Name, Number, Text, Type, Unary
@@ -115,40 +117,44 @@ class _Compiler:
         spine = [typed]
         while isinstance(spine[-1].children[0].node, Binary):
             spine.append(spine[-1].children[0])
-        left = self.value(spine[-1].children[0])
-        for operation in reversed(spine):
-            left = self._binary(operation, left, self.value(operation.children[1]))
+        spine.reverse()
+        left, left_type = self.value(spine[0].children[0]), spine[0].children[0].type
+        # Operators without a run stand alone.
+        for _, operations in groupby(enumerate(spine), key=lambda at: run(at[1]) or at[0]):
+            steps = [operation for _, operation in operations]
+            rights = [(self.value(step.children[1]), step.children[1].type) for step in steps]
+            left = self._run(steps, [(left, left_type), *rights])
+            left_type = steps[-1].type
         return left
 
-    def _binary(self, typed: Typed, left: Value, right: Value) -> Value:
-        assert isinstance(typed.node, Binary)
-        operator, (left_type, right_type) = typed.node.operator, (c.type for c in typed.children)
-        if operator in ("AND", "OR"):
-            a, b = (_as(Type.BOOLEAN, v, t).expr.fill_null(False) for v, t in ((left, left_type), (right, right_type)))
-            return Value(a & b if operator == "AND" else a | b)
-        if operator in _COMPARISONS:
-            return Value(_comparison(operator, left.expr, left_type, right.expr, right_type))
-        if typed.type is Type.STRING:
-            expr = pl.concat_str(as_string(left.expr, left_type, self._scope.time_zone), as_string(right.expr, right_type, self._scope.time_zone))
-        else:
-            a, b = (_as(Type.NUMBER, v, t).expr for v, t in ((left, left_type), (right, right_type)))
-            expr = elementwise(_OPERATORS[operator], a, b)
-        return Value(expr, null_fails(expr, ()))
+    def _run(self, steps: list[Typed], operands: list[tuple[Value, Type]]) -> Value:
+        operators = [step.node.operator for step in steps if isinstance(step.node, Binary)]
+        match run(steps[0]):
+            case "AND":
+                return Value(pl.all_horizontal(_true(value, type_) for value, type_ in operands))
+            case "OR":
+                return Value(pl.any_horizontal(_true(value, type_) for value, type_ in operands))
+            case "join":
+                expr = pl.concat_str(as_string(value.expr, type_, self._scope.time_zone) for value, type_ in operands)
+                return Value(expr, null_fails(expr, ()))
+            case "arithmetic":
+                functions = [_OPERATORS[operator] for operator in operators]
+                expr = elementwise(partial(_calculated, functions), *(_as(Type.NUMBER, value, type_).expr for value, type_ in operands))
+                return Value(expr, null_fails(expr, ()))
+        (left, left_type), (right, right_type) = operands
+        return Value(_comparison(operators[0], left.expr, left_type, right.expr, right_type))
 
     def _conditional(self, typed: Typed) -> Value:
         if typed.type is Type.NULL:
             return Value(pl.lit(None))
         *arms, last = typed.children
-        value = _as(typed.type, self.value(last), last.type)
-        expr, failed = value.expr, value.failed
-        for condition, child in reversed(list(zip(arms[::2], arms[1::2], strict=True))):
-            # A condition that is null is not true, so the next value is taken.
-            test = _as(Type.BOOLEAN, self.value(condition), condition.type).expr
-            value = _as(typed.type, self.value(child), child.type)
-            expr = elementwise(chosen, test, value.expr, expr, dtype=DTYPES[typed.type])
-            if failed is not None or value.failed is not None:
-                failed = elementwise(chosen, test, _or_false(value.failed), _or_false(failed), dtype=pl.Boolean())
-        return Value(expr, failed)
+        tests = [_true(self.value(condition), condition.type) for condition in arms[::2]]
+        values = [_as(typed.type, self.value(child), child.type) for child in (*arms[1::2], last)]
+        expr = elementwise(first_chosen, *tests, *(v.expr for v in values), dtype=DTYPES[typed.type])
+        if all(v.failed is None for v in values):
+            return Value(expr)
+        failures = [pl.lit(False) if v.failed is None else v.failed for v in values]
+        return Value(expr, elementwise(first_chosen, *tests, *failures, dtype=pl.Boolean()))
 
     def _call(self, typed: Typed) -> Value:
         function = FUNCTIONS[typed.name]
@@ -172,8 +178,17 @@ class _Compiler:
         return pl.col(lookup.column)
 
 
-def _or_false(failed: pl.Expr | None) -> pl.Expr:
-    return pl.lit(False) if failed is None else failed
+def _calculated(functions: Sequence[Callable[[pl.Series, pl.Series], pl.Series]], first: pl.Series, *others: pl.Series) -> pl.Series:
+    """``first op other op other ...``, from left to right."""
+    result = first
+    for function, other in zip(functions, others, strict=True):
+        result = function(result, other)
+    return result
+
+
+def _true(value: Value, own: Type) -> pl.Expr:
+    """True where the value is; null is not true."""
+    return _as(Type.BOOLEAN, value, own).expr.fill_null(False)
 
 
 def _as(type_: Type, value: Value, own: Type) -> Value:

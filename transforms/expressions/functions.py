@@ -20,7 +20,7 @@ from transforms.expressions.lookups import Lookup
 from transforms.expressions.nodes import Type
 from transforms.expressions.power import powers
 from transforms.expressions.rounding import Direction, rounded_to
-from transforms.expressions.values import DTYPES, Value, cast_fails, literal_number, never_fails, null_fails
+from transforms.expressions.values import DTYPES, Value, literal_number, never_fails, null_fails
 from transforms.money import DECIMAL
 
 
@@ -231,7 +231,7 @@ _ROWS = (
         "a, or b where a is null.",
         (("isnull(n, 5)", "5"), ("isnull(qty, 5)", "10")),
         lambda call: elementwise(known, *(e.cast(DTYPES[call.result]) for e in call.exprs), dtype=DTYPES[call.result]),
-        lambda expr, values: None if values[1].failed is None else expr.is_null() & values[1].failed,
+        lambda _expr, values: None if values[1].failed is None else values[0].expr.is_null() & values[1].failed,
     ),
     Function(
         "IN",
@@ -325,7 +325,6 @@ _ROWS = (
         "The number that a string holds (an error when it holds none); 1 and 0 for true and false.",
         (('number("12.50")', "12.5"), ("number(true)", "1")),
         lambda call: as_number(call.exprs[0], call.types[0]),
-        cast_fails,
     ),
     Function(
         "string",
@@ -336,7 +335,6 @@ _ROWS = (
         "The value as text: numbers in plain notation without trailing zeros, instants in `DateTime.TS_FMT`.",
         (("string(2.50)", "2.5"), ("string(true)", "true")),
         lambda call: as_string(call.exprs[0], call.types[0], call.time_zone),
-        cast_fails,
     ),
     Function(
         "boolean",
@@ -347,7 +345,6 @@ _ROWS = (
         "True or false for the strings true and false in any letter case (an error for others); false for 0 and true for other numbers.",
         (('boolean("TRUE")', "true"), ("boolean(zero)", "false")),
         lambda call: as_boolean(call.exprs[0], call.types[0]),
-        cast_fails,
     ),
 )
 

@@ -29,8 +29,9 @@ PRECEDENCE = {
 }
 UNARY_PRECEDENCE = 70
 CONDITIONAL_PRECEDENCE = 5
-#: Levels of nesting (brackets, calls, signs, powers) that a formula may have; long sums and chains of ?: are not nested.
-MAX_DEPTH = 200
+#: Levels of nesting (brackets, calls, signs, operators within operands) that a formula may have; a long sum and a long
+#: chain of ?: are one level.
+MAX_DEPTH = 100
 
 _CONSTANTS = {"null": None, "true": True, "false": False}
 
@@ -52,6 +53,11 @@ def parsed(source: str) -> Node:
     node = parser.expression(0)
     parser.finish()
     return node
+
+
+def too_deep(source: str, position: int) -> ExpressionError:
+    """The error for a formula with more levels than can be evaluated."""
+    return ExpressionError(f"the formula is nested more than {MAX_DEPTH} levels deep; split it into several derived fields", source, position)
 
 
 class _Parser:
@@ -106,7 +112,7 @@ class _Parser:
         """The longest expression from here whose operators bind tighter than ``power``."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise self._error(f"the formula is nested more than {MAX_DEPTH} levels deep; split it into several derived fields", self._next)
+            raise too_deep(self._source, self._next.position)
         left = self._operand()
         while True:
             operator = self._operator()

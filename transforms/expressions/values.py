@@ -1,8 +1,8 @@
 """What a compiled part of a formula is: an expression, and where its null comes from an error.
 
-The rule: null out of arithmetic, of a string joined or of a Math or DateTime function is an error; null out of a cast is
-one when the value cast was not null, or null by error itself. A name, the literal ``null``, a comparison, AND, OR, IN and
-Lookup.exists never are. ``?:`` and isnull are where the part they took is.
+The rule: null out of an operator or a function is an error, since it comes from a null operand, a division by zero, a
+result that does not fit or text that is no number. A name, the literal ``null``, a comparison, AND, OR, IN and
+Lookup.exists never are. ``?:``, isnull and the lookups are where the part they took is.
 """
 
 from dataclasses import dataclass
@@ -39,13 +39,6 @@ def null_fails(expr: pl.Expr, _values: tuple[Value, ...]) -> pl.Expr | None:
 def never_fails(_expr: pl.Expr, _values: tuple[Value, ...]) -> pl.Expr | None:
     """There is no null, or none that is an error."""
     return None
-
-
-def cast_fails(expr: pl.Expr, values: tuple[Value, ...]) -> pl.Expr | None:
-    """Null out of a value that was not null, or that had failed."""
-    (value,) = values
-    became_null = value.expr.is_not_null() & expr.is_null()
-    return became_null if value.failed is None else became_null | value.failed
 
 
 def literal_number(value: Decimal | None) -> pl.Expr:

@@ -141,12 +141,12 @@ def _call(node: Call, row: Mapping[str, Scalar]) -> Outcome:
         case "IN":
             return Outcome(values[0] is not None and any(v is not None and v == values[0] for v in values[1:]))
         case "string":
-            return Outcome(None, outcomes[0].failed) if values[0] is None else Outcome(plain(values[0]))
+            return ERROR if values[0] is None else Outcome(plain(values[0]))
         case "boolean":
-            return Outcome(None, outcomes[0].failed) if values[0] is None else Outcome(values[0] != 0)
+            return ERROR if values[0] is None else Outcome(values[0] != 0)
         case "number":
             if values[0] is None:
-                return Outcome(None, outcomes[0].failed)
+                return ERROR
             try:
                 return fraction_rounded(Fraction(str(values[0]).strip()))
             except ValueError:

@@ -5,6 +5,7 @@ that can't be reached is ``Unavailable``; the pool opens new connections by itse
 """
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
@@ -189,6 +190,8 @@ def connected(settings: Settings) -> Database:
 
 def migrated(database: Database) -> None:
     """Bring the schema to the newest revision; safe when several processes do it at once."""
+    if _stored_revision(database) == newest_revision():
+        return  # without importing alembic, which takes longer than most commands
     from alembic import command
     from alembic.config import Config
 
@@ -197,3 +200,19 @@ def migrated(database: Database) -> None:
     with database.locked(MIGRATION_LOCK) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _stored_revision(database: Database) -> str | None:
+    with database.transaction() as connection:
+        if connection.exec_driver_sql("SELECT to_regclass('alembic_version')").scalar() is None:
+            return None
+        return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+
+
+def newest_revision() -> str:
+    """The revision of the migration that no other one follows, read from the files."""
+    texts = [path.read_text() for path in (MIGRATIONS / "versions").glob("*.py")]
+    revisions = {found for text in texts for found in re.findall(r'^revision = "(\w+)"', text, re.MULTILINE)}
+    followed = {found for text in texts for found in re.findall(r'^down_revision = "(\w+)"', text, re.MULTILINE)}
+    (newest,) = revisions - followed
+    return newest

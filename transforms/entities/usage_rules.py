@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from transforms.aggregations.custom_sql import checked_sql
 from transforms.entities.formulas import FormulaWorld, compound_problem, compound_segments, derived_field_problems, formula_world
 from transforms.entities.plans import Pricing
 from transforms.entities.pricing_rules import priced_product_id
@@ -113,6 +112,8 @@ def _target_problems(aggregation: Aggregation, meter: Meter) -> Problems:
 
 def _sql_problem(sql: str, meter: Meter) -> str | None:
     try:
+        from transforms.aggregations.custom_sql import checked_sql  # here, as its parser takes a while to import
+
         checked_sql(sql, meter)
     except EntityInvalid as error:
         return error.message

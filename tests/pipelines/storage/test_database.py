@@ -4,9 +4,10 @@ from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 from sqlalchemy.dialects.postgresql import JSONB
 
-from pipelines.storage.database import Database, connected, migrated
+from pipelines.storage.database import MIGRATIONS, Database, connected, migrated, newest_revision
 from pipelines.storage.settings import Settings
 from transforms.errors import Unavailable
 
@@ -15,6 +16,10 @@ def test_migrations_may_run_again(database: Database) -> None:
     migrated(database)
     with database.transaction() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM alembic_version")) == 1
+
+
+def test_the_newest_revision_is_alembics_head() -> None:
+    assert newest_revision() == ScriptDirectory(str(MIGRATIONS)).get_current_head()
 
 
 def test_json_keeps_every_digit(database: Database) -> None:

@@ -75,7 +75,7 @@ def test_midnight_is_the_first_instant_of_its_day(day: date, zone: str) -> None:
     assert (at - timedelta(microseconds=1)).astimezone(tz).date() < day <= at.astimezone(tz).date()
 
 
-@given(st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1), timezones=st.just(UTC)), st.integers(0, 90 * 24 * 60), st.sampled_from(ZONES))
+@given(st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1), timezones=st.just(UTC)), st.integers(0, 90 * 24 * 60), st.sampled_from(ZONES))  # noqa: DTZ001 hypothesis adds the zone
 def test_whole_days_lie_inside_the_interval(start: datetime, minutes: int, zone: str) -> None:
     end = start + timedelta(minutes=minutes)
     first, last = whole_days(start, end, zone)

@@ -20,8 +20,12 @@ def prorated(frame: pl.DataFrame, column: str, *, first: str, end: str) -> pl.Da
     The factor is kept as a fraction: one product, one quotient, so that only the result is rounded.
     """
     frame = with_factor(frame, first, end)
+    is_whole = pl.col("factor_over") == pl.col("factor_under")
     over, under = frame["factor_over"].cast(DECIMAL), frame["factor_under"].cast(DECIMAL)
-    return frame.with_columns(amount=quotient(product(frame[column], over), under)).drop("factor_over", "factor_under")
+    # A whole period needs no arithmetic, so an amount near the limit still fits.
+    parts = frame.select(pl.when(~is_whole).then(column)).to_series()
+    frame = frame.with_columns(part=quotient(product(parts, over), under))
+    return frame.with_columns(amount=pl.when(is_whole).then(column).otherwise("part")).drop("factor_over", "factor_under", "part")
 
 
 def windows_in_arrears(due: pl.DataFrame) -> pl.DataFrame:

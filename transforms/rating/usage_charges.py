@@ -15,6 +15,7 @@ from transforms.entities.usage import CompoundAggregation
 from transforms.rating.bands import rated_bands
 from transforms.rating.families import pooled, with_children
 from transforms.rating.lines import LINES, Kind, no_lines
+from transforms.rating.spanning import earlier_windows, with_earlier_units
 from transforms.rating.state import Progress, Rating
 from transforms.rating.units import with_units
 
@@ -27,7 +28,9 @@ _OFFERS: dict[str, pl.DataType | type[pl.DataType]] = {
     "pricing_start": INSTANT,
     "pricing_end": INSTANT,
     "segment_index": pl.Int32,
+    "offer_spans": pl.Boolean,
 }
+_TOO_MANY = "the rated units have more than 26 digits before the point"
 _WINDOW = ["account_number", "window_start", "window_end"]
 
 
@@ -42,6 +45,7 @@ def offer_frame(rating: Rating) -> pl.DataFrame:
             offer.pricing.start_date,
             offer.pricing.end_date,
             offer.segment_index,
+            offer.pricing.tiers_span_plan,
         )
         for number, offer in enumerate(rating.offers)
     ]
@@ -53,10 +57,13 @@ def offer_frame(rating: Rating) -> pl.DataFrame:
 
 def _rated_windows(rating: Rating, offers: pl.DataFrame) -> pl.DataFrame:
     """Billing period, account plan and pricing dates intersected: one row per due account plan and pricing window."""
-    per_window = offers.unique("pricing_window", maintain_order=True).drop("offer", "segment_index")
+    per_window = offers.with_columns(spans=pl.col("offer_spans").any().over("pricing_window"))
+    per_window = per_window.unique("pricing_window", maintain_order=True).drop("offer", "segment_index", "offer_spans")
     return (
         rating.due.filter("has_arrears")
-        .select("due", "exchange", "plan_number", "product_id", "account_plan_id", "plan_id", "account_id", "account_number", "active_start", "active_end")
+        .select(
+            "due", "exchange", "plan_number", "product_id", "account_plan_id", "plan_id", "account_id", "account_number", "active_start", "active_end"
+        )
         .join(per_window, on="plan_number")
         .with_columns(
             window_start=pl.max_horizontal("active_start", "pricing_start"),
@@ -103,6 +110,29 @@ def _measured(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
     return found.filter(pl.col("quantity").is_not_null() | pl.col("failure").is_not_null())
 
 
+def _with_earlier(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
+    """The windows with ``line_window``, their own number, and those of earlier periods where tiers span the plan."""
+    own = windows.with_columns(line_window="window")
+    spanning = windows.filter("spans")
+    if spanning.is_empty():
+        return own
+    both = pl.concat([own, earlier_windows(spanning, rating.due, rating.zone)])
+    return both.with_columns(window=pl.int_range(pl.len(), dtype=pl.UInt32))
+
+
+def _priced(rating: Rating, windows: pl.DataFrame, offers: pl.DataFrame) -> pl.DataFrame:
+    """What was used, by offer: ``line_window``, ``is_earlier``, ``offer``, ``quantity``, ``failure``."""
+    places = windows.select("window", "line_window", "pricing_window", is_earlier=pl.col("window") != pl.col("line_window"))
+    measured = _measured(rating, windows).with_columns(pl.col("segment_index").fill_null(-1)).join(places, on="window")
+    by_segment = offers.select("offer", "pricing_window", "segment_index", "offer_spans")
+    columns = ("line_window", "is_earlier", "offer", "quantity", "failure")
+    priced = measured.join(by_segment, on=["pricing_window", "segment_index"]).filter(~pl.col("is_earlier") | pl.col("offer_spans"))
+    # A formula that fails as a whole has no segment, whatever segments are priced.
+    whole = measured.filter(pl.col("failure").is_not_null() & (pl.col("segment_index") < 0))
+    failed = whole.join(by_segment.unique("pricing_window", keep="first"), on="pricing_window").select(columns)
+    return pl.concat([priced.select(columns), failed])
+
+
 def rated_usage(rating: Rating) -> pl.DataFrame:
     """The usage of every due account plan, rated: lines of debit and of credit pricings, the latter with what they would credit.
 
@@ -112,27 +142,26 @@ def rated_usage(rating: Rating) -> pl.DataFrame:
     windows = _rated_windows(rating, offers)
     if windows.is_empty():
         return no_lines()
-    places = windows.select("window", "due", "exchange", "pricing_window", "window_start", "window_end")
-    measured = _measured(rating, windows).with_columns(pl.col("segment_index").fill_null(-1)).join(places, on="window")
-    is_broken = pl.col("failure").is_not_null()
-    by_segment = offers.select("offer", "pricing_window", "segment_index")
-    # A formula that fails as a whole has no segment, whatever segments are priced.
-    failed = measured.filter(is_broken & (pl.col("segment_index") < 0)).join(by_segment.unique("pricing_window", keep="first"), on="pricing_window")
-    priced = measured.join(by_segment, on=["pricing_window", "segment_index"])
-    columns = {"service_start": "window_start", "service_end": "window_end"}
-    usage = priced.filter(~is_broken).select("due", "exchange", "offer", "quantity", **columns)
-    broken = pl.concat([frame.select("due", "exchange", "offer", "failure", **columns) for frame in (failed, priced.filter(is_broken))])
-    whole = with_units(usage, rating.offers)
-    rated = rated_bands(
-        whole.filter(pl.col("units").is_not_null()), rating.bands, lambda lines, bands, n: with_bands(lines, bands, n, rating.exchanges)
-    )
-    too_large = whole.filter(pl.col("units").is_null()).with_columns(failure=pl.lit("the rated units have more than 26 digits before the point"))
-    frames = [frame.with_columns(kind=pl.lit(Kind.USAGE.value, dtype=pl.UInt8)) for frame in (*rated, broken, too_large)]
-    return pl.concat([*(_lines(f) for f in frames), no_lines()])
+    priced = _priced(rating, _with_earlier(rating, windows), offers)
+    broken = priced.filter(pl.col("failure").is_not_null())
+    measured = with_units(priced.filter(pl.col("failure").is_null()).drop("failure"), rating.offers)
+    known = measured.filter(~pl.col("is_earlier"))
+    offer_spans = offers.sort("offer")["offer_spans"].gather(known["offer"])
+    fresh, spanned = known.filter(~offer_spans), with_earlier_units(known.filter(offer_spans), measured.filter("is_earlier"))
+    rated = [broken, *(frame.filter(pl.col("units").is_null()).with_columns(failure=pl.lit(_TOO_MANY)) for frame in (fresh, spanned))]
+    places = windows.select("due", "exchange", service_start="window_start", service_end="window_end")
+    for frame in (fresh, spanned):
+        lines = frame.filter(pl.col("units").is_not_null())
+        placed = pl.concat([lines, places.select("exchange")[lines["line_window"]]], how="horizontal")
+        rated += rated_bands(placed, rating.bands, lambda part, bands, n: with_bands(part, bands, n, rating.exchanges))
+    return pl.concat([*(_lines(f, places) for f in rated), no_lines()])
 
 
-def _lines(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.select((pl.col(n) if n in frame.columns else pl.lit(None).alias(n)).cast(t) for n, t in LINES.items())
+def _lines(frame: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    placed = pl.concat([frame.drop("exchange", strict=False), places[frame["line_window"]]], how="horizontal")
+    kind = pl.lit(Kind.USAGE.value, dtype=pl.UInt8).alias("kind")
+    columns = placed.with_columns(kind)
+    return columns.select((pl.col(n) if n in columns.columns else pl.lit(None).alias(n)).cast(t) for n, t in LINES.items())
 
 
 def is_credit(rating: Rating) -> pl.Series:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from api import crud, errors, security
 from api.dependencies import State, state_of
 from api.encoding import json_response
-from api.middleware import CollapsedSlashes, LimitedBody
+from api.middleware import LimitedBody, TidyUrl
 from api.openapi import described
 from api.routers import accounts, bill_jobs, bills, line_items, measurements, organizations, usage
 from pipelines.storage import tables
@@ -64,7 +64,7 @@ def created_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(title="Meterhouse", lifespan=_lifespan, redirect_slashes=False)
     app.state.settings = settings
     app.add_middleware(LimitedBody)
-    app.add_middleware(CollapsedSlashes)
+    app.add_middleware(TidyUrl)
     errors.add_handlers(app)
     app.add_api_route("/healthz", healthz, methods=["GET"], include_in_schema=False)
     app.include_router(security.router)

@@ -1,4 +1,4 @@
-"""What happens to a request before it is routed: slashes collapsed, the body's size limited.
+"""What happens to a request before it is routed: the URL tidied, the body's size limited.
 
 Put here what concerns the raw request; authentication and parsing are dependencies.
 """
@@ -15,16 +15,23 @@ BODY_LIMIT = 512_000
 _TOO_LARGE = f"the body is too large: it must be under {BODY_LIMIT:,} bytes; send it in parts"
 
 
-class CollapsedSlashes:
-    """Treats ``//organizations/...`` as ``/organizations/...``: a client with a path in its base URL sends that."""
+class TidyUrl:
+    """Treats ``//organizations/...`` as ``/organizations/...`` and refuses NUL characters.
+
+    A client with a path in its base URL sends double slashes; no id or filter holds a NUL, and the database takes none.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with single slashes."""
-        if scope["type"] == "http" and "//" in scope["path"]:
-            scope = {**scope, "path": re.sub("/{2,}", "/", scope["path"]), "raw_path": re.sub(b"/{2,}", b"/", scope.get("raw_path") or b"")}
+        """Pass the request on with a tidy URL."""
+        if scope["type"] == "http":
+            if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+                await error_response(400, "the URL holds a NUL character (%00)")(scope, receive, send)
+                return
+            if "//" in scope["path"]:
+                scope = {**scope, "path": re.sub("/{2,}", "/", scope["path"]), "raw_path": re.sub(b"/{2,}", b"/", scope.get("raw_path") or b"")}
         await self.app(scope, receive, send)
 
 

@@ -266,7 +266,10 @@ def _domain_error(resource: Resource, one: Entity, error: IntegrityError) -> Exc
             values = ", ".join(f"{w} {getattr(one, k)!r}" for w, k in zip(wires, key, strict=True))
             return DuplicateKey(f"another {resource.kind} of this organization has {values}")
     if name.startswith("fk_"):
-        return Refused(f"{resource.kind} {_label(one)} refers to, or is used by, something that changed meanwhile; read it again")
+        other = getattr(getattr(error.orig, "diag", None), "table_name", None)
+        if other == TABLES[resource.kind].name:
+            return Refused(f"{resource.kind} {_label(one)} refers to something that is not there any more; read it again")
+        return Refused(f"{resource.kind} {_label(one)} can't be deleted: it is used by {other}")
     return error
 
 

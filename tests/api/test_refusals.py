@@ -106,6 +106,12 @@ def test_what_is_not_there_is_not_found(api: TestClient) -> None:
         assert (answer.status_code, path in answer.json()["message"]) == (404, True)
 
 
+def test_nul_characters_in_the_url_are_refused(api: TestClient) -> None:
+    for path in ("products/a%00b", "products?ids=%00", "accounts/search?searchQuery=name:%00", "accounts/%00/children"):
+        answer = api.get(f"{base(api)}/{path}")
+        assert (answer.status_code, "NUL" in answer.json()["message"]) == (400, True), path
+
+
 def test_another_organization_is_forbidden_whether_it_exists_or_not(api: TestClient) -> None:
     answer = api.get("/organizations/00000000-0000-4000-8000-000000000000/products")
     assert answer.status_code == 403

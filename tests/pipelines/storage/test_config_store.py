@@ -3,6 +3,7 @@
 import threading
 import uuid
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +13,16 @@ from sqlalchemy.exc import IntegrityError
 from pipelines.storage import config_store, organizations
 from pipelines.storage.database import Database
 from pipelines.storage.entity_tables import ENTITY_VERSIONS, TABLES
+from pipelines.storage.lake import Lake
 from pipelines.storage.organizations import Credentials
+from tests.bills import account_of, frames, put
 from tests.configured import JANUARY, Configured
 from transforms.entities.accounts import AccountPlan
 from transforms.entities.documents import plain_numbers
 from transforms.entities.fields import fields
 from transforms.entities.registry import RESOURCES
 from transforms.entities.usage import Product
-from transforms.errors import DuplicateKey, EntityInvalid, NotFound, VersionConflict
+from transforms.errors import DuplicateKey, EntityInvalid, NotFound, Refused, VersionConflict
 
 
 @pytest.fixture
@@ -273,3 +276,13 @@ def test_a_new_organization_can_start_at_once(made: Configured) -> None:
     dollar = made.get("picklists/currency", made.ids("picklists/currency")[0])
     assert (dollar["code"], dollar["maxDecimalPlaces"], dollar["roundingMode"]) == ("USD", 2, "HALF_UP")
     made.attached(made.account(), made.plan(made.template(made.product())), startDate=JANUARY)
+
+
+def test_an_account_that_was_billed_stays(made: Configured, tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path / "lake"), {})
+    billed = account_of(made.database, made.org_id, "billed")
+    put(made.database, lake, made.org_id, [frames(billed, ["1.50"])])
+    account = made.get("accounts", billed.id)
+    with pytest.raises(Refused, match="used by bills"):
+        made.delete("accounts", account)
+    assert made.get("accounts", account["id"]) == account

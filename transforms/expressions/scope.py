@@ -55,12 +55,9 @@ class Scope:
         return name if name in self.names else None
 
     def unknown(self, parts: tuple[str, ...]) -> str:
-        """What to say of a name that the scope doesn't have."""
+        """What to say of a name that the scope doesn't have and that is no misspelling of one that it has."""
         name = canonical(parts)
-        close = closest(name, self.names)
         hint = self.hints.get(parts[0].lower(), "")
-        if close:
-            return f"unknown name {name}; did you mean {close}?"
         if hint and len(parts) > 1:
             return f"unknown name {name}: {hint}"
         return f"unknown name {name} in {self.kind}; {available(self.names)}"
@@ -75,9 +72,15 @@ def canonical(parts: tuple[str, ...]) -> str:
 
 
 def closest(name: str, known: Mapping[str, object]) -> str | None:
-    """The known name that the given one is probably a misspelling of."""
+    """The known name that the given one is probably a misspelling of, above all one that differs in the last part only."""
+    wanted = name.lower()
+    head, _, last = wanted.rpartition(".")
     by_case = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(name.lower(), by_case, n=1, cutoff=0.6)
+    siblings = {k.rpartition(".")[2]: k for k in by_case if head and k.rpartition(".")[0] == head}
+    found = difflib.get_close_matches(last, siblings, n=1, cutoff=0.6)
+    if found:
+        return by_case[siblings[found[0]]]
+    found = difflib.get_close_matches(wanted, by_case, n=1, cutoff=0.85 if head else 0.6)
     return by_case[found[0]] if found else None
 
 

@@ -48,6 +48,8 @@ def test_the_caret_stands_under_the_character_of_its_line() -> None:
         "isnull(1, " * 1000 + "1" + ")" * 1000,
         "true ? " * 1000 + "1" + " : 2" * 1000,
         "1 == (" * 1000 + "1" + ")" * 1000,
+        "ok" + " == ok" * 1000,
+        "qty + 2 * (" * 60 + "qty" + ")" * 60,
     ],
 )
 def test_deep_nesting_is_an_error_and_not_a_crash(nested: str) -> None:
@@ -63,7 +65,9 @@ def test_deep_nesting_is_an_error_and_not_a_crash(nested: str) -> None:
         "isnull(" * (MAX_DEPTH - 1) + "qty" + ", 1)" * (MAX_DEPTH - 1),
         "number(string(" * (MAX_DEPTH // 2 - 1) + "qty" + "))" * (MAX_DEPTH // 2 - 1),
         "Math.max(qty, " * (MAX_DEPTH - 1) + "1" + ")" * (MAX_DEPTH - 1),
-        "ok ? qty + 1 : (" * (MAX_DEPTH - 1) + "1" + ")" * (MAX_DEPTH - 1),
+        "ok ? qty + 1 : (" * (MAX_DEPTH // 2 - 1) + "1" + ")" * (MAX_DEPTH // 2 - 1),
+        "qty + 2 * (" * (MAX_DEPTH // 3) + "qty" + ")" * (MAX_DEPTH // 3),
+        "ok" + " == ok" * MAX_DEPTH,
         "IN(" * (MAX_DEPTH - 1) + "ok" + ", true)" * (MAX_DEPTH - 1),
     ],
 )

@@ -107,7 +107,7 @@ UID_INDEX = Dataset(
 
 DAILY_AGGREGATES = Dataset(
     "daily_aggregates",
-    "partial state of one account, event day and (where the state is split) combination of string field values "
+    "partial state of one account, event day and (where the state is split) segment or string value "
     "(one table per organization, meter and state); several rows of one key merge exactly",
     {
         "month": Column(pl.Date, "First day of the event day's month."),

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from transforms.aggregations.functions import ROWS, column, final, is_out_of_range, merged, partial, parts_of, unique_count
-from transforms.aggregations.segments import SEGMENT, aggregation_segments, with_segment
+from transforms.aggregations.segments import SEGMENT, aggregation_segments
 from transforms.aggregations.spans import WINDOW_NUMBER, Span, spans
 from transforms.aggregations.sql_quantities import sql_quantities
-from transforms.aggregations.states import spec_of, with_dimensions
-from transforms.aggregations.usage import MeterUsage, StateSpec
+from transforms.aggregations.states import segmented, spec_of, with_value
+from transforms.aggregations.usage import MeterUsage
 from transforms.configuration import Configuration
 from transforms.datasets import INSTANT
 from transforms.entities.usage import Aggregation, Method
@@ -41,59 +41,50 @@ class Reading:
 
     Attributes:
         usage: The meter's usage.
-        spec: The state that they read (its dimensions also say how CUSTOM_SQL is segmented).
+        states: The day states that answer them; None when only measurements do.
         fields: segmentedFields in declared order; empty when unsegmented.
         segments: The segments as value tuples in that order.
-        aggregations: The aggregations; a CUSTOM_SQL one is alone.
+        aggregations: The aggregations; a CUSTOM_SQL one is alone, UNIQUE ones are of one field.
     """
 
     usage: MeterUsage
-    spec: StateSpec
+    states: pl.LazyFrame | None
     fields: tuple[str, ...]
     segments: tuple[tuple[str, ...], ...]
     aggregations: tuple[Aggregation, ...]
 
     @property
-    def is_sql(self) -> bool:
-        """True for a CUSTOM_SQL aggregation."""
-        return self.aggregations[0].aggregation is Method.CUSTOM_SQL
+    def method(self) -> Method:
+        """CUSTOM_SQL, UNIQUE, or any of the others."""
+        return self.aggregations[0].aggregation
 
 
 def _readings(aggregations: Iterable[Aggregation], usage: Mapping[str, MeterUsage]) -> list[Reading]:
     groups: dict[tuple[object, ...], list[Aggregation]] = {}
     for aggregation in aggregations:
         spec = spec_of(aggregation)
-        alone = aggregation.id if spec is None else ""
+        # Where there is no state, all but UNIQUE and CUSTOM_SQL share one reading of the measurements.
+        state = spec if spec in usage[aggregation.meter_id].states else None
+        alone = {Method.CUSTOM_SQL: aggregation.id, Method.UNIQUE: aggregation.target_field}.get(aggregation.aggregation)
         fields = tuple(aggregation.segmented_fields or ())
-        key = (aggregation.meter_id, spec, alone, fields, aggregation_segments(aggregation) if fields else ())
+        key = (aggregation.meter_id, state, alone, fields, aggregation_segments(aggregation) if fields else ())
         groups.setdefault(key, []).append(aggregation)
-    return [
-        Reading(
-            usage[members[0].meter_id],
-            spec_of(members[0]) or StateSpec(members[0].meter_id, tuple(sorted(members[0].segmented_fields or ()))),
-            tuple(members[0].segmented_fields or ()),
-            aggregation_segments(members[0]) if members[0].is_segmented else (),
-            tuple(members),
+    readings = []
+    for members in groups.values():
+        first, spec = members[0], spec_of(members[0])
+        of = usage[first.meter_id]
+        states = None if spec is None else of.states.get(spec)
+        readings.append(
+            Reading(of, states, tuple(first.segmented_fields or ()), aggregation_segments(first) if first.is_segmented else (), tuple(members))
         )
-        for members in groups.values()
-    ]
-
-
-def _segmented(reading: Reading, rows: pl.LazyFrame) -> pl.LazyFrame:
-    if not reading.fields:
-        return rows
-    return with_segment(rows, columns=[column(code, "value") for code in reading.fields], segments=reading.segments)
+    return readings
 
 
 def _sources(reading: Reading, span: Span) -> tuple[pl.LazyFrame | None, pl.LazyFrame | None]:
     """Day states of the whole days and measurements of the rest, each with the span's key and the segment."""
-    states = None if reading.is_sql or not span.has_whole_days else reading.usage.states.get(reading.spec)
-    whole = None if states is None else span.whole_days(states)
+    whole = None if reading.states is None or not span.has_whole_days else span.whole_days(reading.states)
     rest = span.rows(reading.usage.measurements) if whole is None else span.edges(reading.usage.measurements)
-    return (
-        None if whole is None else _segmented(reading, whole),
-        None if rest is None else _segmented(reading, with_dimensions(reading.spec, rest)),
-    )
+    return whole, None if rest is None else segmented(rest, reading.fields, reading.segments)
 
 
 def _present(*frames: pl.LazyFrame | None) -> list[pl.LazyFrame]:
@@ -102,18 +93,19 @@ def _present(*frames: pl.LazyFrame | None) -> list[pl.LazyFrame]:
 
 def _numeric(reading: Reading, whole: pl.LazyFrame | None, rest: pl.LazyFrame | None, keys: Sequence[str]) -> pl.LazyFrame:
     parts = parts_of((a.target_field, a.aggregation) for a in reading.aggregations)
+    kept = [*keys, ROWS, *(column(code, part) for code, part in parts)]
     partials = None if rest is None else partial(rest, keys, parts)
-    return merged(pl.concat(_present(whole, partials), how="diagonal"), keys, parts)
+    if whole is None and partials is not None:
+        return partials
+    return merged(pl.concat([frame.select(kept) for frame in _present(whole, partials)]), keys, parts)
 
 
 def _unique(reading: Reading, whole: pl.LazyFrame | None, rest: pl.LazyFrame | None, keys: Sequence[str]) -> pl.LazyFrame:
     code = reading.aggregations[0].target_field
     value = column(code, "value")
-    kept = [*keys, value, ROWS]
-    counted = None if rest is None else rest.with_columns(pl.lit(1, dtype=pl.Int64).alias(ROWS)).select(kept)
-    rows = pl.concat(_present(None if whole is None else whole.select(kept), counted))
-    distinct = rows.group_by(*keys, value).agg(pl.col(ROWS).sum())
-    return distinct.group_by(*keys).agg(pl.col(ROWS).sum(), unique_count(code))
+    values = [frame.select(*keys, value) for frame in _present(whole, None if rest is None else with_value(rest, code))]
+    distinct = pl.concat(values).group_by(*keys, value).agg()
+    return distinct.group_by(*keys).agg(pl.len().cast(pl.Int64).alias(ROWS), unique_count(code))
 
 
 def _grouped(reading: Reading, span: Span) -> pl.LazyFrame:
@@ -122,10 +114,10 @@ def _grouped(reading: Reading, span: Span) -> pl.LazyFrame:
     whole, rest = _sources(reading, span)
     if reading.fields:
         whole, rest = (None if frame is None else frame.filter(pl.col(SEGMENT).is_not_null()) for frame in (whole, rest))
-    if reading.is_sql:
-        assert rest is not None
+    if reading.method is Method.CUSTOM_SQL:
+        assert rest is not None, "CUSTOM_SQL reads measurements only"
         return sql_quantities(rest, keys, aggregation=reading.aggregations[0], meter=reading.usage.meter)
-    return _unique(reading, whole, rest, keys) if reading.spec.unique is not None else _numeric(reading, whole, rest, keys)
+    return (_unique if reading.method is Method.UNIQUE else _numeric)(reading, whole, rest, keys)
 
 
 def _final(aggregation: Aggregation) -> tuple[pl.Expr, pl.Expr]:

@@ -12,9 +12,9 @@ import polars as pl
 
 from transforms.aggregations.functions import column, final, merged, partial, parts_of, unique_count
 from transforms.aggregations.spans import Span, bounded
-from transforms.aggregations.states import with_dimensions
+from transforms.aggregations.states import with_value
 from transforms.aggregations.time_groups import group_day, group_hour, midnight, next_group
-from transforms.aggregations.usage import MeterUsage, StateSpec, field_column
+from transforms.aggregations.usage import MeterUsage, StateKind, StateSpec, field_column
 from transforms.aggregations.usage_query import GROUP_KEYS, ROW_KEYS, Frequency, QueryAggregation, UsageQuery, aggregation_keys
 from transforms.datasets import INSTANT
 from transforms.entities.usage import Method
@@ -25,25 +25,34 @@ _START, _LAST, _ALL = "startTime", "last date", "all"
 
 @dataclass(frozen=True)
 class _Question:
-    """Aggregations of one meter that one group_by answers: all numeric ones, or UNIQUE of one field."""
+    """Aggregations of one meter that one group_by answers.
+
+    Attributes:
+        usage: The meter's usage.
+        asked: Row key and aggregation, of one state.
+        spec: The state that answers them when nothing splits or filters by another field.
+    """
 
     usage: MeterUsage
     asked: tuple[tuple[str, QueryAggregation], ...]
+    spec: StateSpec
 
     @property
     def unique(self) -> str | None:
         """The field of a UNIQUE."""
-        one = self.asked[0][1]
-        return one.field_code if one.function is Method.UNIQUE else None
+        return self.spec.field if self.spec.kind is StateKind.UNIQUE else None
+
+
+_KINDS = {Method.UNIQUE: StateKind.UNIQUE, Method.LATEST: StateKind.LATEST}
 
 
 def _questions(query: UsageQuery, usage: Mapping[str, MeterUsage]) -> Iterable[_Question]:
     keys = aggregation_keys(query, {meter_id: found.meter for meter_id, found in usage.items()})
-    groups: dict[tuple[str, str | None], list[tuple[str, QueryAggregation]]] = {}
+    groups: dict[StateSpec, list[tuple[str, QueryAggregation]]] = {}
     for key, one in dict(zip(keys, query.aggregations, strict=True)).items():
-        groups.setdefault((one.meter_id, one.field_code if one.function is Method.UNIQUE else None), []).append((key, one))
-    for (meter_id, _), asked in groups.items():
-        yield _Question(usage[meter_id], tuple(asked))
+        kind = _KINDS.get(one.function, StateKind.NUMERIC)
+        groups.setdefault(StateSpec(one.meter_id, kind, "" if kind is StateKind.NUMERIC else one.field_code), []).append((key, one))
+    return [_Question(usage[spec.meter_id], tuple(asked), spec) for spec, asked in groups.items()]
 
 
 def query_span(query: UsageQuery, *, time_zone: str, account_numbers: Sequence[int] | None) -> Span:
@@ -62,19 +71,9 @@ def query_span(query: UsageQuery, *, time_zone: str, account_numbers: Sequence[i
     return Span(bounded(windows, time_zone), ACCOUNT, account_numbers is not None)
 
 
-def _state(question: _Question, fields: Iterable[str]) -> tuple[StateSpec, pl.LazyFrame] | None:
-    """The narrowest state that has the fields, and answers the question."""
-    wanted = {*fields, *((question.unique,) if question.unique is not None else ())}
-    enough = [
-        spec
-        for spec in question.usage.states
-        if (wanted <= {*spec.dimensions, *((spec.unique,) if spec.unique is not None else ())})
-        and (question.unique is not None or spec.unique is None)
-    ]
-    if not enough:
-        return None
-    spec = min(enough, key=lambda s: (len(s.dimensions) + (s.unique is not None), s.key))
-    return spec, question.usage.states[spec]
+def _state(question: _Question, fields: Iterable[str]) -> pl.LazyFrame | None:
+    """The day states that answer the question, if they have the fields."""
+    return question.usage.states.get(question.spec) if {*fields} <= {question.unique} else None
 
 
 def _filtered(rows: pl.LazyFrame, query: UsageQuery, meter_id: str) -> pl.LazyFrame:
@@ -89,10 +88,10 @@ def _sources(
     """Day states and measurements that answer the question, with the fields as ``<code>.value`` and the time group."""
     meter_id = question.usage.meter.id
     state = None if query.frequency is Frequency.HOUR or not span.has_whole_days else _state(question, fields)
-    whole = None if state is None else span.whole_days(state[1])
+    whole = None if state is None else span.whole_days(state)
     rest = span.rows(question.usage.measurements) if whole is None else span.edges(question.usage.measurements)
-    if rest is not None:
-        rest = with_dimensions(StateSpec(meter_id, tuple(fields), question.unique), rest)
+    for code in dict.fromkeys((*fields, *([question.unique] if question.unique is not None else []))):
+        rest = None if rest is None else with_value(rest, code)
     found = [None if rows is None else _filtered(rows, query, meter_id) for rows in (whole, rest)]
     if query.frequency is Frequency.HOUR:
         found = [None if rows is None else rows.with_columns(group_hour(pl.col("ts"), time_zone).alias(_START)) for rows in found]
@@ -199,7 +198,10 @@ def raw_measurements(
     found = {}
     for meter_id, one in usage.items():
         fields = tuple(dict.fromkeys(f.field_code for f in query.filters(meter_id)))
-        rows = _filtered(with_dimensions(StateSpec(meter_id, fields), span.rows(one.measurements)), query, meter_id)
+        rows = span.rows(one.measurements)
+        for code in fields:
+            rows = with_value(rows, code)
+        rows = _filtered(rows, query, meter_id)
         columns = [pl.col(field_column(f.code)).alias(f"{f.code}.value" if f.code in ROW_KEYS else f.code) for f in one.meter.fields]
         newest = rows.select(ACCOUNT, "ts", "ets", "uid", pl.col("received_at").alias("receivedAt"), *columns)
         found[meter_id] = newest.sort("ts", "receivedAt", "uid", descending=True).head(query.limit + 1)

@@ -5,9 +5,9 @@ Partials of any split of the rows, merged in any order, give the same final numb
 only floats here bound a total's magnitude.
 
 Columns of a partial: ``rows`` (measurements), and per field ``<code>.count`` (values that are not null), ``<code>.sum``,
-``<code>.min``, ``<code>.max``, ``<code>.latest``. The order key of the latest values (``LATEST_KEY``) is shared by the
-fields of a row: partials are split by which fields are null, so that within one all its values come from the same
-measurement. A field code never has a dot, so nothing collides. Source: usage.md 4.2, DECISIONS 18.
+``<code>.min``, ``<code>.max``, and for the latest value ``<code>.latest`` with its order key ``<code>.latest_ts``,
+``<code>.latest_received_at``, ``<code>.latest_uid``. A field code never has a dot, so nothing collides. Source: usage.md
+4.2, DECISIONS 18.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,24 +20,24 @@ from transforms.entities.usage import Method
 from transforms.money import DECIMAL, LIMIT
 
 ROWS = "rows"
-#: What "latest" compares, in this order: event instant, receipt, uid (DECISIONS 18). Column -> (source column, type).
+#: What "latest" compares, in this order: event instant, receipt, uid (DECISIONS 18). Part -> (source column, type).
 LATEST_KEY: dict[str, tuple[str, pl.DataType | type[pl.DataType]]] = {
     "latest_ts": ("ts", INSTANT),
     "latest_received_at": ("received_at", INSTANT),
     "latest_uid": ("uid", pl.String),
 }
-#: Parts of a numeric field's partial, in column order.
-PARTS = ("count", "sum", "min", "max", "latest")
+TOTALS = ("count", "sum", "min", "max")
+LATEST = ("latest", *LATEST_KEY)
+_PARTS = (*TOTALS, *LATEST)
 #: The parts that each method reads.
 PARTS_OF: dict[Method, tuple[str, ...]] = {
-    Method.SUM: ("count", "sum", "min", "max"),
-    Method.MEAN: ("count", "sum", "min", "max"),
+    Method.SUM: TOTALS,
+    Method.MEAN: TOTALS,
     Method.MIN: ("min",),
     Method.MAX: ("max",),
     Method.COUNT: ("count",),
-    Method.LATEST: ("count", "latest"),
+    Method.LATEST: LATEST,
 }
-_NULLS = "nulls"
 #: A total is exact in 128 bits as long as count * largest magnitude stays below this.
 _BOUND = float(LIMIT) * 0.999
 
@@ -49,13 +49,15 @@ def column(code: str, part: str) -> str:
 
 def dtype(part: str) -> pl.DataType | type[pl.DataType]:
     """Type of a part's column."""
+    if part in LATEST_KEY:
+        return LATEST_KEY[part][1]
     return pl.Int64 if part == "count" else DECIMAL
 
 
 def parts_of(needed: Iterable[tuple[str, Method]]) -> tuple[tuple[str, str], ...]:
     """The (field, part) pairs that these (field, method) pairs read, each once, in a fixed order."""
     pairs = {(code, part) for code, method in needed for part in PARTS_OF[method]}
-    return tuple(sorted(pairs, key=lambda pair: (pair[0], PARTS.index(pair[1]))))
+    return tuple(sorted(pairs, key=lambda pair: (pair[0], _PARTS.index(pair[1]))))
 
 
 def _is_bounded(counts: pl.Expr, least: pl.Expr, greatest: pl.Expr) -> pl.Expr:
@@ -84,10 +86,11 @@ def _partial(code: str, part: str) -> pl.Expr:
             expr = value.min()
         case "max":
             expr = value.max()
-        case "latest":
-            expr = value.max_by(_key(source for source, _ in LATEST_KEY.values()))
         case _:
-            raise AssertionError(part)
+            # The instant is masked where there is no value; masked ones sort before all others.
+            ts, *others = (source for source, _ in LATEST_KEY.values())
+            key = pl.struct(pl.when(value.is_not_null()).then(pl.col(ts)).alias(ts), *others)
+            expr = (value if part == "latest" else pl.col(LATEST_KEY[part][0])).max_by(key)
     return expr.alias(column(code, part))
 
 
@@ -106,73 +109,34 @@ def _merge(code: str, part: str) -> pl.Expr:
             expr = own.min()
         case "max":
             expr = own.max()
-        case "latest":
-            # The event instant is masked where the partial has no value of the field; a masked one sorts before all others.
-            first, *others = LATEST_KEY
-            expr = own.max_by(pl.struct(pl.when(count > 0).then(pl.col(first)).alias(first), *others))
         case _:
-            raise AssertionError(part)
+            ts, *others = (column(code, name) for name in LATEST_KEY)
+            key = pl.struct(pl.when(pl.col(column(code, "latest")).is_not_null()).then(pl.col(ts)).alias(ts), *others)
+            expr = own.max_by(key)
     return expr.alias(name)
 
 
-def _key(columns: Iterable[str]) -> pl.Expr:
-    return pl.struct(*columns)
-
-
-def _has_latest(parts: Sequence[tuple[str, str]]) -> bool:
-    return any(part == "latest" for _, part in parts)
-
-
-def _null_pattern(is_null: Iterable[pl.Expr]) -> pl.Expr:
-    bits = [expr.cast(pl.Int32) * (1 << n) for n, expr in enumerate(is_null)]
-    return pl.sum_horizontal(bits).alias(_NULLS)
-
-
-def _fields_with_latest(parts: Sequence[tuple[str, str]]) -> list[str]:
-    return [code for code, part in parts if part == "latest"]
-
-
 def partial(rows: pl.LazyFrame, keys: Sequence[str], parts: Sequence[tuple[str, str]]) -> pl.LazyFrame:
-    """Partials of measurements.
+    """Partials of measurements: one row per combination of the keys, with ``rows`` and the parts.
 
     Args:
         rows: Measurements with the key columns.
         keys: Columns to group by; at least one.
-        parts: (field, part) pairs wanted; ``sum`` and ``latest`` with the parts that PARTS_OF names beside them.
-
-    Returns:
-        One or more rows per key (they merge exactly): keys, ``rows``, the parts, and LATEST_KEY when a latest is asked for.
+        parts: (field, part) pairs wanted.
     """
-    aggregates = [pl.len().cast(pl.Int64).alias(ROWS), *(_partial(code, part) for code, part in parts)]
-    latest = _fields_with_latest(parts)
-    if not latest:
-        return rows.group_by(*keys).agg(*aggregates)
-    key = _key(source for source, _ in LATEST_KEY.values())
-    aggregates += [pl.col(source).max_by(key).alias(name) for name, (source, _) in LATEST_KEY.items()]
-    pattern = _null_pattern(pl.col(field_column(code)).is_null() for code in latest)
-    return rows.group_by(*keys, pattern).agg(*aggregates).drop(_NULLS)
+    return rows.group_by(*keys).agg(pl.len().cast(pl.Int64).alias(ROWS), *(_partial(code, part) for code, part in parts))
 
 
-def merged(
-    partials: pl.LazyFrame, keys: Sequence[str], parts: Sequence[tuple[str, str]], *, final: bool = True, also: Sequence[pl.Expr] = ()
-) -> pl.LazyFrame:
-    """Partials of the same parts, merged.
+def merged(partials: pl.LazyFrame, keys: Sequence[str], parts: Sequence[tuple[str, str]], *, also: Sequence[pl.Expr] = ()) -> pl.LazyFrame:
+    """Partials of the same parts merged into one row per combination of the keys, which can be merged again.
 
     Args:
         partials: Rows as :func:`partial` gives them.
         keys: Columns to group by.
-        parts: The parts to keep; a ``sum`` needs ``count``, ``min`` and ``max`` beside it, a ``latest`` needs ``count``.
-        final: True for one row per key, whose LATEST_KEY is gone; False for rows that can be merged again.
+        parts: The parts to keep: of a method, all that PARTS_OF names.
         also: Further aggregates over the partials' other columns.
     """
-    aggregates = [pl.col(ROWS).sum(), *(_merge(code, part) for code, part in parts), *also]
-    latest = _fields_with_latest(parts)
-    if final or not latest:
-        return partials.group_by(*keys).agg(*aggregates)
-    key = _key(LATEST_KEY)
-    aggregates += [pl.col(name).max_by(key) for name in LATEST_KEY]
-    pattern = _null_pattern(pl.col(column(code, "count")) == 0 for code in latest)
-    return partials.group_by(*keys, pattern).agg(*aggregates).drop(_NULLS)
+    return partials.group_by(*keys).agg(pl.col(ROWS).sum(), *(_merge(code, part) for code, part in parts), *also)
 
 
 def final(code: str, method: Method) -> pl.Expr:

@@ -3,43 +3,76 @@
 Put here the vocabulary shared by ingest, aggregation and bill runs. Keep out how states are computed (states.py).
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from hashlib import blake2b
 
 import polars as pl
 
 from transforms.datasets import MEASUREMENTS
 from transforms.entities.usage import Meter
 
+#: Columns that measurements have beside the fields: of the dataset, and on the way through formulas and aggregations.
+_OWN_COLUMNS = frozenset(
+    (
+        *MEASUREMENTS.columns,
+        "account_code",
+        *("month", "segment_index", "window_number", "window_start", "window_end", "first_day", "end_day", "startTime", "all"),
+    )
+)
+
 
 def field_column(code: str) -> str:
-    """The column of ``measurements`` that holds a field: its code, or ``<code>.value`` where a declared column has that name.
+    """The column of ``measurements`` that holds a field: its code, or ``<code>.value`` where a column of ours has that name.
 
-    Codes never hold a dot, so the second form can't collide. Formulas read the account's code from ``account_code``.
+    Codes never hold a dot, so the second form can't collide.
     """
-    return f"{code}.value" if code in MEASUREMENTS.columns or code == "account_code" else code
+    return f"{code}.value" if code in _OWN_COLUMNS else code
 
 
-@dataclass(frozen=True, order=True)
+class StateKind(StrEnum):
+    """What a partial state keeps per account and event day.
+
+    NUMERIC: count, sum, min and max of every numeric field. TOTALS: the same of one field by segment. LATEST: the latest
+    value of one field. UNIQUE: the distinct values of one string field, a row each.
+    """
+
+    NUMERIC = "numeric"
+    TOTALS = "totals"
+    LATEST = "latest"
+    UNIQUE = "unique"
+
+
+@dataclass(frozen=True)
 class StateSpec:
     """A kind of partial state kept per account and event day.
 
     Attributes:
         meter_id: The meter.
-        dimensions: String fields that the state is split by, sorted; empty for the whole account.
-        unique: None for numeric states (count, sum, min, max, latest of every numeric field); else the string field
-            whose distinct values are kept, one row each.
+        kind: What is kept.
+        field: The field of the kinds that keep one; empty for NUMERIC.
+        fields: segmentedFields in declared order, when the state is split by segment; else empty.
+        segments: The segments as value tuples in that order. Splitting by them, and not by every combination of values,
+            keeps such a state small.
     """
 
     meter_id: str
-    dimensions: tuple[str, ...] = ()
-    unique: str | None = None
+    kind: StateKind = StateKind.NUMERIC
+    field: str = ""
+    fields: tuple[str, ...] = ()
+    segments: tuple[tuple[str, ...], ...] = ()
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Stable folder name, unique among the specs of a meter: ``numeric``, ``numeric.region.type``, ``unique-user.region``."""
-        head = "numeric" if self.unique is None else f"unique-{self.unique}"
-        return ".".join((head, *self.dimensions))
+        """Stable folder name, unique among the specs of a meter: ``numeric``, ``unique-user``, ``totals-qty.<digest of the segments>``."""
+        head = f"{self.kind}-{self.field}" if self.field else str(self.kind)
+        if not self.fields:
+            return head
+        text = json.dumps([self.fields, self.segments], ensure_ascii=True)
+        return f"{head}.{blake2b(text.encode(), digest_size=8).hexdigest()}"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.transforms.aggregations.frames import aggregation, configuration, measurements, meter, reduced, segment_of
 from transforms.aggregations.aggregate import QUANTITY, WINDOW, quantities, unmatched
@@ -113,6 +113,7 @@ def all_windows(pairs: list[tuple[datetime, datetime]], ids: list[str]) -> list[
     ]
 
 
+@settings(max_examples=25)
 @given(batches(), window_pairs(), st.sampled_from(["UTC", "America/New_York", "Asia/Kathmandu"]), st.booleans(), st.booleans())
 def test_quantities_equal_the_reference(
     batches_: list[list[dict[str, Any]]], pairs: list[tuple[datetime, datetime]], zone: str, has_states: bool, merge: bool
@@ -130,6 +131,7 @@ def test_quantities_equal_the_reference(
     assert got == want
 
 
+@settings(max_examples=25)
 @given(batches(), window_pairs(), st.booleans())
 def test_unmatched_counts_what_no_segment_takes(
     batches_: list[list[dict[str, Any]]], pairs: list[tuple[datetime, datetime]], has_states: bool

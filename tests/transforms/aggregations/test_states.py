@@ -8,19 +8,22 @@ import polars as pl
 from hypothesis import given, strategies as st
 
 from tests.transforms.aggregations.frames import aggregation, configuration, measurements, meter
-from transforms.aggregations.functions import LATEST_KEY, merged
-from transforms.aggregations.states import daily_states, dimension_columns, merged_states, state_parts, state_schema, state_specs
-from transforms.aggregations.usage import StateSpec, field_column
+from transforms.aggregations.functions import merged
+from transforms.aggregations.states import daily_states, merged_states, state_keys, state_parts, state_schema, state_specs
+from transforms.aggregations.usage import StateKind, StateSpec, field_column
 from transforms.datasets import DAILY_AGGREGATES
 
 #: Codes that would collide with columns of ours if these were not named with care.
 METER = meter(numeric=("rows", "date", "größe"), strings=("month", "latest_ts"))
+FIELDS, SEGMENTS = ("latest_ts", "month"), (("a", "*"), ("*", "b"))
 SPECS = (
     StateSpec("meter"),
-    StateSpec("meter", ("latest_ts", "month")),
-    StateSpec("meter", (), "month"),
-    StateSpec("meter", ("latest_ts",), "month"),
-    StateSpec("meter", ("month",), "month"),
+    StateSpec("meter", StateKind.UNIQUE, "month"),
+    StateSpec("meter", StateKind.UNIQUE, "month", FIELDS, SEGMENTS),
+    StateSpec("meter", StateKind.TOTALS, "rows", FIELDS, SEGMENTS),
+    StateSpec("meter", StateKind.TOTALS, "month", FIELDS, SEGMENTS),
+    StateSpec("meter", StateKind.LATEST, "date"),
+    StateSpec("meter", StateKind.LATEST, "date", FIELDS, SEGMENTS),
 )
 START = datetime(2025, 3, 31, 12, tzinfo=UTC)
 value = st.one_of(st.none(), st.decimals(min_value=-(10**9), max_value=10**9, places=12, allow_nan=False))
@@ -41,7 +44,7 @@ def frame(drawn: list[dict[str, Any]]) -> pl.LazyFrame:
 
 
 def canonical(spec: StateSpec, states: pl.LazyFrame) -> list[tuple[Any, ...]]:
-    keys = [*DAILY_AGGREGATES.columns, *dimension_columns(spec)]
+    keys = [*DAILY_AGGREGATES.columns, *state_keys(spec)]
     found = merged(states, keys, state_parts(spec, METER)).collect()
     return sorted(found.select(sorted(found.columns)).rows(), key=repr)
 
@@ -60,15 +63,22 @@ def test_any_split_in_any_order_merges_into_the_whole(drawn: list[dict[str, Any]
     assert collected["rows"].sum() == len(own)
 
 
-def test_a_merged_state_has_one_row_per_key_and_pattern_of_nulls() -> None:
-    base = {"account": 1, "ts": START, "month": "a", "latest_ts": "b", "date": Decimal(1), "größe": Decimal(2)}
-    own = [base | {"uid": f"u{n}", "rows": value} for n, value in enumerate((Decimal(3), None, Decimal(4)))]
-    spec = SPECS[0]
+def test_a_merged_state_has_one_row_per_key() -> None:
+    base = {"account": 1, "ts": START, "month": "a", "latest_ts": "b", "rows": Decimal(1), "größe": Decimal(2)}
+    own = [base | {"uid": f"u{n}", "date": value} for n, value in enumerate((Decimal(3), Decimal(4), None))]
+    spec = StateSpec("meter", StateKind.LATEST, "date")
     states = merged_states(spec, METER, pl.concat([daily_states(spec, METER, frame([row])) for row in own])).collect()
-    assert states.height == 2
-    assert sorted(states["rows.latest"].to_list(), key=str) == [Decimal(4), None]
-    assert states["month"].unique().to_list() == [date(2025, 3, 1)]
-    assert states["rows"].sum() == 3
+    assert states.height == 1
+    assert states.row(0, named=True) == {
+        "month": date(2025, 3, 1),
+        "date": date(2025, 3, 31),
+        "account_number": 1,
+        "rows": 3,
+        "date.latest": Decimal(4),
+        "date.latest_ts": START,
+        "date.latest_received_at": START + timedelta(seconds=1),
+        "date.latest_uid": "u1",
+    }
 
 
 def test_which_states_are_kept() -> None:
@@ -81,16 +91,21 @@ def test_which_states_are_kept() -> None:
             aggregation("sum", "SUM", "qty"),
             aggregation("seg", "MAX", "qty", **segmented),
             aggregation("seg2", "SUM", "qty", **segmented),
+            aggregation("seg3", "SUM", "qty", **{**segmented, "segments": [{"user": "*", "region": "eu"}]}),
+            aggregation("latest", "LATEST", "qty"),
             aggregation("unique", "UNIQUE", "user"),
             aggregation("unique_seg", "UNIQUE", "user", **segmented),
             aggregation("sql", "CUSTOM_SQL", "qty", customSql="SELECT 1", **segmented),
         )
     )
+    digest, other = found[-2].key.partition(".")[2], StateSpec("", StateKind.TOTALS, "qty", ("user", "region"), (("*", "eu"),)).key
+    assert other != f"totals-qty.{digest}"
     assert [(spec.meter_id, spec.key) for spec in found] == [
+        ("meter", "latest-qty"),
         ("meter", "numeric"),
-        ("meter", "numeric.region.user"),
+        *sorted((("meter", f"totals-qty.{digest}"), ("meter", other))),
         ("meter", "unique-user"),
-        ("meter", "unique-user.region.user"),
+        ("meter", f"unique-user.{digest}"),
         ("other", "numeric"),
     ]
 
@@ -101,4 +116,3 @@ def test_columns_never_collide_whatever_a_field_is_called() -> None:
         assert len(names) == len(set(names))
     assert field_column("date") == "date.value"
     assert field_column("größe") == "größe"
-    assert set(LATEST_KEY) <= set(state_schema(SPECS[0], METER))

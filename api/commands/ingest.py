@@ -20,12 +20,12 @@ def ingest(
     """
     from datetime import UTC, datetime
 
-    from pipelines.storage.files import file_bodies
-    from pipelines.storage.ingest import drained
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from api.commands.context import console
     from api.commands.counts import Counts, counted
+    from pipelines.storage.files import file_bodies
+    from pipelines.storage.ingest import drained
     from pipelines.storage.lake import Lake
     from pipelines.storage.landing import Landing
 

@@ -4,10 +4,13 @@ Bodies were checked before they landed (transforms/measurements/wire.py). Number
 only text to Decimal is exact. Put here the way from JSON to columns; what a column means is transforms/measurements.
 """
 
+import gc
 import hashlib
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence, Set as AbstractSet
+from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -17,7 +20,8 @@ from msgspec import Raw, Struct
 from pipelines.storage.landing_frames import Frame
 from transforms.datasets import INSTANT
 from transforms.entities.usage import Category
-from transforms.measurements.landed import KEYED, LANDED, SEQUENCE, VALUES, sent_column
+from transforms.measurements.deduplicate import uid_hashes
+from transforms.measurements.landed import HASH, KEYED, LANDED, SEQUENCE, VALUES, sent_column
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -56,8 +60,25 @@ _DECODER = msgspec.json.Decoder(_Call)
 _RAW_DECODER = msgspec.json.Decoder(_RawCall)
 
 
+_MAPS = tuple((category, attrgetter(category.value.lower())) for category in Category)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Measurements of one meter out of one frame: their places in it, and their number within the batch."""
+
+    frame: Frame
+    start: int
+    positions: Sequence[int]
+    items: list[LandedMeasurement]
+
+
 class Decoded:
     """The measurements of frames of one organization, as columns by meter code.
+
+    Args:
+        frames: In the order of (received_at, arrival).
+        field_codes: Meter code -> codes of its data fields; values of other fields are counted, not kept.
 
     Attributes:
         by_meter: Meter code -> LANDED rows with the columns sent.
@@ -65,29 +86,21 @@ class Decoded:
     """
 
     def __init__(self, frames: Sequence[Frame], field_codes: Mapping[str, AbstractSet[str]]) -> None:
-        """Decode the frames.
-
-        Args:
-            frames: In the order of (received_at, arrival).
-            field_codes: Meter code -> codes of its data fields; values of other fields are counted, not kept.
-        """
         self._frames = frames
         self._starts: list[int] = []
         self.count = 0
         parts: dict[str, list[pl.DataFrame]] = {}
-        chunk: list[tuple[int, Frame, list[LandedMeasurement]]] = []
-        size = 0
-        for frame in frames:
-            items = _DECODER.decode(frame.body).measurements
-            self._starts.append(self.count)
-            chunk.append((self.count, frame, items))
-            self.count += len(items)
-            size += len(items)
-            if size >= CHUNK:
-                _add(parts, chunk, field_codes)
-                chunk, size = [], 0
-        _add(parts, chunk, field_codes)
-        self.by_meter = {meter: pl.concat(frames, how="diagonal") for meter, frames in parts.items()}
+        # Hundreds of thousands of short-lived objects without cycles: the collector would look at them again and again.
+        was_collecting = gc.isenabled()
+        gc.disable()
+        try:
+            for chunk in self._chunks():
+                for meter, runs in chunk.items():
+                    parts.setdefault(meter, []).append(_columns(runs, field_codes.get(meter, frozenset())))
+        finally:
+            if was_collecting:
+                gc.enable()
+        self.by_meter = {meter: pl.concat(of_meter, how="diagonal") for meter, of_meter in parts.items()}
 
     def bodies(self, sequences: Sequence[int]) -> list[str]:
         """The measurements at these places as they were sent (JSON text)."""
@@ -100,40 +113,48 @@ class Decoded:
             texts.append(bytes(raws[at][sequence - self._starts[at]]).decode())
         return texts
 
+    def _chunks(self) -> Iterator[dict[str, list[_Run]]]:
+        chunk: dict[str, list[_Run]] = {}
+        size = 0
+        for frame in self._frames:
+            items = _DECODER.decode(frame.body).measurements
+            meters = {m.meter for m in items}
+            for meter in meters:
+                positions: Sequence[int] = range(len(items))
+                if len(meters) > 1:
+                    positions = [at for at, m in enumerate(items) if m.meter == meter]
+                of_meter = items if len(meters) == 1 else [items[at] for at in positions]
+                chunk.setdefault(meter, []).append(_Run(frame, self.count, positions, of_meter))
+            self._starts.append(self.count)
+            self.count += len(items)
+            size += len(items)
+            if size >= CHUNK:
+                yield chunk
+                chunk, size = {}, 0
+        yield chunk
 
-def _add(
-    parts: dict[str, list[pl.DataFrame]], chunk: list[tuple[int, Frame, list[LandedMeasurement]]], field_codes: Mapping[str, AbstractSet[str]]
-) -> None:
-    rows: dict[str, list[tuple[int, str, Frame, LandedMeasurement]]] = {}
-    for start, frame, items in chunk:
-        prefix = _uid_prefix(frame)
-        for position, item in enumerate(items):
-            rows.setdefault(item.meter, []).append((start + position, f"{prefix}{position}" if not item.uid else item.uid, frame, item))
-    for meter, of_meter in rows.items():
-        parts.setdefault(meter, []).append(_columns(of_meter, field_codes.get(meter, frozenset())))
 
-
-def _uid_prefix(frame: Frame) -> str:
-    """What uids made up for a frame begin with: the same whenever the frame is read, another for every frame."""
-    place = f"{frame.writer} {frame.segment} {frame.offset}"
-    return f"auto-{hashlib.blake2b(place.encode(), digest_size=12).hexdigest()}-"
-
-
-def _columns(rows: list[tuple[int, str, Frame, LandedMeasurement]], field_codes: AbstractSet[str]) -> pl.DataFrame:
-    items = [item for _, _, _, item in rows]
-    maps = {c: values for c in Category if any(values := [getattr(m, c.value.lower()) for m in items])}
+def _columns(runs: Sequence[_Run], field_codes: AbstractSet[str]) -> pl.DataFrame:
+    items = [item for run in runs for item in run.items]
+    uids = [m.uid for m in items]
+    keyed = [bool(uid) for uid in uids]
+    if not all(keyed):
+        made_up = [f"{prefix}{at}" for run in runs for prefix in (_uid_prefix(run.frame),) for at in run.positions]
+        uids = [uid or made for uid, made in zip(uids, made_up, strict=True)]
+    maps = {category: values for category, of in _MAPS if any(values := list(map(of, items)))}
     counts = [[0 if v is None else len(v) for v in values] for values in maps.values()]
     columns: dict[str, pl.Series] = {
-        SEQUENCE: pl.Series([sequence for sequence, _, _, _ in rows], dtype=pl.Int64),
+        SEQUENCE: pl.Series([run.start + at for run in runs for at in run.positions], dtype=pl.Int64),
         "account_code": pl.Series([m.account for m in items], dtype=pl.String),
         "ts": _instants([m.ts for m in items]),
         "ets": _instants([m.ets for m in items]),
-        "uid": pl.Series([uid for _, uid, _, _ in rows], dtype=pl.String),
-        KEYED: pl.Series([bool(m.uid) for m in items], dtype=pl.Boolean),
-        "received_at": _instants([frame.received_at for _, _, frame, _ in rows]),
+        "uid": pl.Series(uids, dtype=pl.String),
+        KEYED: pl.Series(keyed, dtype=pl.Boolean),
+        HASH: uid_hashes(uids),
+        "received_at": _instants([run.frame.received_at for run in runs]).repeat_by(pl.Series([len(run.items) for run in runs])).explode(),
         VALUES: pl.Series(list(map(sum, zip(*counts, strict=True))) if counts else [0] * len(items), dtype=pl.Int32),
     }
-    assert tuple(columns) == tuple(LANDED)
+    assert tuple(columns) == tuple(LANDED), "the columns are those of LANDED"
     for category, values in maps.items():
         dense = [_NONE if v is None else v for v in values]
         for code in sorted(field_codes & set().union(*dense)):
@@ -142,12 +163,20 @@ def _columns(rows: list[tuple[int, str, Frame, LandedMeasurement]], field_codes:
     return pl.DataFrame(columns)
 
 
+def _uid_prefix(frame: Frame) -> str:
+    """What uids made up for a frame begin with: the same whenever the frame is read, another for every frame."""
+    place = f"{frame.writer} {frame.segment} {frame.offset}"
+    return f"auto-{hashlib.blake2b(place.encode(), digest_size=12).hexdigest()}-"
+
+
 def _digits(numbers: list[Raw | None]) -> pl.Series:
     return pl.Series([None if n is None else bytes(n) for n in numbers], dtype=pl.Binary).cast(pl.String)
 
 
 def _instants(values: Sequence[datetime | None]) -> pl.Series:
     """The instants in UTC; those without an offset stand for UTC."""
+    if not any(values):
+        return pl.Series([None], dtype=INSTANT).new_from_index(0, len(values))
     try:
         micros = [None if v is None else (v - _EPOCH) // _MICROSECOND for v in values]
     except TypeError:

@@ -165,9 +165,8 @@ def _checked_columns(path: Path, columns: Iterable[str]) -> dict[str, tuple[Cate
         if name in _SYSTEM:
             continue
         if not dot or category not in _CATEGORIES or not code:
-            raise SchemaMismatch(
-                f"{path.name} has the column {name!r}; the columns are {', '.join(_SYSTEM)} and <category>.<code> with a category of {', '.join(_CATEGORIES)}"
-            )
+            right = f"{', '.join(_SYSTEM)} and <category>.<code> with a category of {', '.join(_CATEGORIES)}"
+            raise SchemaMismatch(f"{path.name} has the column {name!r}; the columns are {right}")
         fields[name] = (_CATEGORIES[category], code)
     missing = [name for name in ("account", "meter", "ts") if name not in names]
     if missing or len(set(names)) != len(names):

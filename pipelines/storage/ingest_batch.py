@@ -19,9 +19,9 @@ from transforms.aggregations.states import daily_states
 from transforms.aggregations.usage import StateSpec
 from transforms.datasets import MEASUREMENTS, REJECTED_MEASUREMENTS, UID_INDEX
 from transforms.measurements.conform import conformed
-from transforms.measurements.deduplicate import duplicates, uid_hashes
+from transforms.measurements.deduplicate import duplicates
 from transforms.measurements.derive import calculation_errors, with_derived_fields
-from transforms.measurements.landed import DROPPED, KEYED, LANDED, MESSAGE, REASON, SEQUENCE, VALUES, Reason
+from transforms.measurements.landed import DROPPED, HASH, KEYED, LANDED, MESSAGE, REASON, SEQUENCE, VALUES, Reason
 from transforms.measurements.validate import account_problems, with_account_problems
 
 ACTOR = "SYSTEM_INGEST"
@@ -29,7 +29,7 @@ ACTOR = "SYSTEM_INGEST"
 SAMPLE = 10
 COUNTS = ("landed", "accepted", "duplicates", "rejected", "dropped_fields", "calculation_errors")
 _NO_ERRORS = pl.DataFrame(schema={"date": pl.Date})
-_JUDGED = (SEQUENCE, KEYED, "uid", "received_at", "account_code")
+_JUDGED = (SEQUENCE, KEYED, HASH, "uid", "received_at", "account_code")
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,13 @@ def prepared(database: Database, uid_cache: UidCache, organization: IngestOrgani
         rejected.append(
             bad.select("date", SEQUENCE, REASON, MESSAGE, "account_code", "ts", "uid", KEYED, "received_at").with_columns(meter_code=pl.lit(code))
         )
-        uids.append(good.filter(KEYED).select("uid", "received_at"))
+        received = pl.col("received_at")
+        uids.append(good.filter(KEYED).select(received.dt.date().alias("received_date"), received, pl.col(HASH).alias("uid_hash"), "uid"))
         batch.failures.extend(_failures(code, bad))
     if rows:
         batch.days = pl.concat(days).group_by("date").agg(pl.col(COUNTS).sum()).sort("date")
         batch.rejected = _rejected(pl.concat(rejected), decoded)
-        batch.uids = _uid_rows(pl.concat(uids))
+        batch.uids = pl.concat(uids).sort("received_date", "uid_hash")
     return batch
 
 
@@ -141,7 +142,7 @@ def _duplicates(uid_cache: UidCache, org_id: str, rows: Mapping[str, pl.DataFram
         return valid.select(SEQUENCE).clear()
     since = keyed["received_at"].min()
     assert isinstance(since, datetime), "there are rows"
-    return duplicates(valid, uid_cache.standing(org_id, uid_hashes(keyed["uid"]), since))
+    return duplicates(valid, uid_cache.standing(org_id, keyed[HASH], since))
 
 
 def _with_duplicates(rows: pl.DataFrame, repeated: pl.DataFrame) -> pl.DataFrame:
@@ -217,14 +218,6 @@ def _rejected(rows: pl.DataFrame, decoded: Decoded) -> pl.DataFrame:
         pl.when(KEYED).then("uid").alias("uid"),
         "received_at",
         pl.Series("body", decoded.bodies(ordered[SEQUENCE].to_list()), dtype=pl.String),
-    )
-
-
-def _uid_rows(accepted: pl.DataFrame) -> pl.DataFrame:
-    return (
-        accepted.with_columns(pl.col("received_at").dt.date().alias("received_date"), uid_hashes(accepted["uid"]))
-        .select(*UID_INDEX.columns)
-        .sort("received_date", "uid_hash")
     )
 
 

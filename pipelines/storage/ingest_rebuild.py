@@ -40,6 +40,8 @@ def brought_up_to_date(database: Database, lake: Lake, org_id: str) -> IngestOrg
                     sa.delete(AGGREGATE_STATES).where(states.org_id == org_id, states.meter_id == meter_id, states.spec_key == spec_key)
                 )
         calendar = connection.execute(sa.select(INGEST_CALENDARS.c.time_zone).where(INGEST_CALENDARS.c.org_id == org_id)).scalar()
+    for meter in organization.configuration.entities(Meter).values():
+        lake.retype(MEASUREMENTS, org_id, meter.id, columns=field_types(meter))
     is_moved = calendar is not None and calendar != organization.configuration.time_zone
     if is_moved:
         _move_days(database, lake, organization)

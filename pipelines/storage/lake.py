@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
+from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -93,7 +93,11 @@ class Lake:
         wanted = {**dataset.schema, **(columns or {})}
         if handle is None:
             return pl.LazyFrame(schema=wanted)
-        return handle.scanned(wanted, dataset.partition_by, self.storage_options)
+        stored = pl.Schema(handle.schema.to_arrow()) if columns else {}
+        # A field that changed its category is read as its table has it and cast, until ingest has rewritten the table.
+        other = {name: stored[name] for name, dtype in (columns or {}).items() if name in stored and stored[name] != dtype}
+        rows = handle.scanned({**wanted, **other}, dataset.partition_by, self.storage_options)
+        return rows.with_columns(pl.col(name).cast(wanted[name], strict=False) for name in other) if other else rows
 
     def files(self, dataset: Dataset, org_id: str, *parts: str) -> list[AddAction]:
         """The files of the table's newest version; none when there is no table."""
@@ -153,6 +157,23 @@ class Lake:
         if outside:
             raise ValueError(f"rows outside of {text}: {outside}")
         return self._committed(dataset, org_id, parts, files, removed=partial(_files_in, text), transaction=transaction)
+
+    def retype(self, dataset: Dataset, org_id: str, *parts: str, columns: Mapping[str, pl.DataType | type[pl.DataType]]) -> int | None:
+        """Rewrite a table in which one of these open columns has another type; the new version, None when none has.
+
+        Values that the new type can't hold become null. Earlier versions stay as they were.
+        """
+        stored = self.columns(dataset, org_id, *parts)
+        changed = {name: dtype for name, dtype in columns.items() if name in stored and stored[name] != dtype}
+        if not changed:
+            return None
+        rows = self.scan(dataset, org_id, *parts, columns=stored)
+        frame = rows.with_columns(pl.col(name).cast(dtype, strict=False) for name, dtype in changed.items()).collect()
+        uri = self.table(dataset, org_id, *parts)
+        write_deltalake(
+            uri, frame, mode="overwrite", schema_mode="overwrite", partition_by=list(dataset.partition_by), storage_options=self.storage_options
+        )
+        return self.version(dataset, org_id, *parts)
 
     def compact(
         self,

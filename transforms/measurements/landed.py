@@ -12,6 +12,7 @@ from transforms.entities.usage import Category
 
 SEQUENCE = "landed.sequence"
 KEYED = "landed.keyed"
+HASH = "landed.hash"
 VALUES = "landed.values"
 DROPPED = "landed.dropped"
 REASON = "landed.reason"
@@ -29,6 +30,8 @@ LANDED: dict[str, pl.DataType | type[pl.DataType]] = {
     "uid": pl.String,
     # True where the sender gave the uid, so that it can be de-duplicated.
     KEYED: pl.Boolean,
+    # See deduplicate.uid_hashes.
+    HASH: pl.Int64,
     "received_at": INSTANT,
     # Number of values sent in all category maps.
     VALUES: pl.Int32,

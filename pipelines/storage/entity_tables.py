@@ -23,6 +23,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    MetaData,
     Numeric,
     Table,
     Text,
@@ -93,7 +94,8 @@ _HIDDEN: Mapping[str, tuple[tuple[str, TypeEngine[Any]], ...]] = {"Account": (("
 _MANDATORY = ("version", "dt_created", "dt_last_modified", "created_by", "last_modified_by")
 
 
-def _entity_table(resource: Resource) -> Table:
+def entity_table(resource: Resource, metadata: MetaData) -> Table:
+    """The table of one kind."""
     name = table_name(resource.kind)
     declared = fields(resource.entity)
     columns: list[Any] = [
@@ -115,11 +117,11 @@ def _entity_table(resource: Resource) -> Table:
             columns.append(Index(f"ix_{name}_{f.name}", "org_id", f.name))
         elif f.code_reference is not None:
             columns.append(Index(f"ix_{name}_{f.name}", "org_id", f.name))
-    return Table(name, METADATA, *columns, Index(f"ix_{name}_sequence", "org_id", "sequence", unique=True), *constraints)
+    return Table(name, metadata, *columns, Index(f"ix_{name}_sequence", "org_id", "sequence", unique=True), *constraints)
 
 
 #: Kind -> table.
-TABLES: Mapping[str, Table] = {r.kind: _entity_table(r) for r in RESOURCES}
+TABLES: Mapping[str, Table] = {r.kind: entity_table(r, METADATA) for r in RESOURCES}
 
 #: Kind -> the (kind, field) pairs that hold its id.
 REFERRERS: Mapping[str, tuple[tuple[str, str], ...]] = {

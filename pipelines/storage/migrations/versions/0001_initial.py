@@ -316,6 +316,55 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['org_id', 'bill_job_id'], ['bill_jobs.org_id', 'bill_jobs.id'], name=op.f('fk_bill_calculations_org_id_bill_job_id_bill_jobs')),
     sa.PrimaryKeyConstraint('org_id', 'id', name=op.f('pk_bill_calculations'))
     )
+    op.create_table('bills',
+    sa.Column('org_id', sa.Text(), nullable=False),
+    sa.Column('id', sa.Text(), nullable=False),
+    sa.Column('sequence', sa.BigInteger(), sa.Identity(always=True), nullable=False),
+    sa.Column('account_id', sa.Text(), nullable=False),
+    sa.Column('account_code', sa.Text(), nullable=False),
+    sa.Column('status', sa.Text(), server_default='PENDING', nullable=False),
+    sa.Column('locked', sa.Boolean(), server_default=sa.text('false'), nullable=False),
+    sa.Column('billing_frequency', sa.Text(), nullable=False),
+    sa.Column('bill_frequency_interval', sa.Integer(), nullable=True),
+    sa.Column('start_date', sa.Date(), nullable=False),
+    sa.Column('end_date', sa.Date(), nullable=False),
+    sa.Column('start_at', sa.TIMESTAMP(timezone=True), nullable=False),
+    sa.Column('end_at', sa.TIMESTAMP(timezone=True), nullable=False),
+    sa.Column('bill_date', sa.Date(), nullable=False),
+    sa.Column('due_date', sa.Date(), nullable=True),
+    sa.Column('external_invoice_date', sa.Date(), nullable=True),
+    sa.Column('external_invoice_reference', sa.Text(), nullable=True),
+    sa.Column('timezone', sa.Text(), nullable=False),
+    sa.Column('currency', sa.Text(), nullable=False),
+    sa.Column('currency_conversions', postgresql.JSONB(astext_type=sa.Text()), server_default='[]', nullable=False),
+    sa.Column('bill_total', sa.Numeric(precision=38, scale=12), nullable=False),
+    sa.Column('line_count', sa.Integer(), nullable=False),
+    sa.Column('purchase_order_number', sa.Text(), nullable=True),
+    sa.Column('sequential_invoice_number', sa.Text(), nullable=True),
+    sa.Column('json_statement_generated', sa.Boolean(), server_default=sa.text('false'), nullable=False),
+    sa.Column('csv_statement_generated', sa.Boolean(), server_default=sa.text('false'), nullable=False),
+    sa.Column('statement_stale', sa.Boolean(), server_default=sa.text('false'), nullable=False),
+    sa.Column('calculation_id', sa.Text(), nullable=False),
+    sa.Column('bill_job_id', sa.Text(), nullable=False),
+    sa.Column('overrides', postgresql.JSONB(astext_type=sa.Text()), server_default='{}', nullable=False),
+    sa.Column('last_calculated_at', sa.TIMESTAMP(timezone=True), nullable=False),
+    sa.Column('version', sa.Integer(), server_default='1', nullable=False),
+    sa.Column('dt_created', sa.TIMESTAMP(timezone=True), nullable=False),
+    sa.Column('dt_last_modified', sa.TIMESTAMP(timezone=True), nullable=False),
+    sa.Column('created_by', sa.Text(), nullable=True),
+    sa.Column('last_modified_by', sa.Text(), nullable=True),
+    sa.Column('approved_by', sa.Text(), nullable=True),
+    sa.Column('dt_approved', sa.TIMESTAMP(timezone=True), nullable=True),
+    sa.Column('locked_by', sa.Text(), nullable=True),
+    sa.Column('dt_locked', sa.TIMESTAMP(timezone=True), nullable=True),
+    sa.CheckConstraint("NOT locked OR status = 'APPROVED'", name=op.f('ck_bills_locked_is_approved')),
+    sa.CheckConstraint("status IN ('PENDING', 'APPROVED')", name=op.f('ck_bills_status')),
+    sa.ForeignKeyConstraint(['org_id', 'account_id'], ['accounts.org_id', 'accounts.id'], name=op.f('fk_bills_org_id_account_id_accounts')),
+    sa.PrimaryKeyConstraint('org_id', 'id', name=op.f('pk_bills'))
+    )
+    op.create_index('ix_bills_account', 'bills', ['org_id', 'account_id', 'bill_date'], unique=False)
+    op.create_index('ix_bills_bill_date', 'bills', ['org_id', 'bill_date'], unique=False)
+    op.create_index('ix_bills_sequence', 'bills', ['org_id', 'sequence'], unique=True)
     op.create_table('compound_aggregations',
     sa.Column('org_id', sa.Text(), nullable=False),
     sa.Column('id', sa.Text(), nullable=False),
@@ -448,58 +497,6 @@ def upgrade() -> None:
     op.create_index('ix_aggregations_accounting_product_id', 'aggregations', ['org_id', 'accounting_product_id'], unique=False)
     op.create_index('ix_aggregations_meter_id', 'aggregations', ['org_id', 'meter_id'], unique=False)
     op.create_index('ix_aggregations_sequence', 'aggregations', ['org_id', 'sequence'], unique=True)
-    op.create_table('bills',
-    sa.Column('org_id', sa.Text(), nullable=False),
-    sa.Column('id', sa.Text(), nullable=False),
-    sa.Column('sequence', sa.BigInteger(), sa.Identity(always=True), nullable=False),
-    sa.Column('account_id', sa.Text(), nullable=False),
-    sa.Column('account_code', sa.Text(), nullable=False),
-    sa.Column('status', sa.Text(), server_default='PENDING', nullable=False),
-    sa.Column('locked', sa.Boolean(), server_default=sa.text('false'), nullable=False),
-    sa.Column('billing_frequency', sa.Text(), nullable=False),
-    sa.Column('bill_frequency_interval', sa.Integer(), nullable=True),
-    sa.Column('start_date', sa.Date(), nullable=False),
-    sa.Column('end_date', sa.Date(), nullable=False),
-    sa.Column('start_at', sa.TIMESTAMP(timezone=True), nullable=False),
-    sa.Column('end_at', sa.TIMESTAMP(timezone=True), nullable=False),
-    sa.Column('bill_date', sa.Date(), nullable=False),
-    sa.Column('due_date', sa.Date(), nullable=True),
-    sa.Column('external_invoice_date', sa.Date(), nullable=True),
-    sa.Column('external_invoice_reference', sa.Text(), nullable=True),
-    sa.Column('timezone', sa.Text(), nullable=False),
-    sa.Column('currency', sa.Text(), nullable=False),
-    sa.Column('currency_conversions', postgresql.JSONB(astext_type=sa.Text()), server_default='[]', nullable=False),
-    sa.Column('bill_total', sa.Numeric(precision=38, scale=12), nullable=False),
-    sa.Column('line_count', sa.Integer(), nullable=False),
-    sa.Column('purchase_order_number', sa.Text(), nullable=True),
-    sa.Column('sequential_invoice_number', sa.Text(), nullable=True),
-    sa.Column('json_statement_generated', sa.Boolean(), server_default=sa.text('false'), nullable=False),
-    sa.Column('csv_statement_generated', sa.Boolean(), server_default=sa.text('false'), nullable=False),
-    sa.Column('statement_stale', sa.Boolean(), server_default=sa.text('false'), nullable=False),
-    sa.Column('calculation_id', sa.Text(), nullable=False),
-    sa.Column('bill_job_id', sa.Text(), nullable=False),
-    sa.Column('overrides', postgresql.JSONB(astext_type=sa.Text()), server_default='{}', nullable=False),
-    sa.Column('last_calculated_at', sa.TIMESTAMP(timezone=True), nullable=False),
-    sa.Column('version', sa.Integer(), server_default='1', nullable=False),
-    sa.Column('dt_created', sa.TIMESTAMP(timezone=True), nullable=False),
-    sa.Column('dt_last_modified', sa.TIMESTAMP(timezone=True), nullable=False),
-    sa.Column('created_by', sa.Text(), nullable=True),
-    sa.Column('last_modified_by', sa.Text(), nullable=True),
-    sa.Column('approved_by', sa.Text(), nullable=True),
-    sa.Column('dt_approved', sa.TIMESTAMP(timezone=True), nullable=True),
-    sa.Column('locked_by', sa.Text(), nullable=True),
-    sa.Column('dt_locked', sa.TIMESTAMP(timezone=True), nullable=True),
-    sa.CheckConstraint("NOT locked OR status = 'APPROVED'", name=op.f('ck_bills_locked_is_approved')),
-    sa.CheckConstraint("status IN ('PENDING', 'APPROVED')", name=op.f('ck_bills_status')),
-    sa.ForeignKeyConstraint(['org_id', 'account_id'], ['accounts.org_id', 'accounts.id'], name=op.f('fk_bills_org_id_account_id_accounts')),
-    sa.ForeignKeyConstraint(['org_id', 'bill_job_id'], ['bill_jobs.org_id', 'bill_jobs.id'], name=op.f('fk_bills_org_id_bill_job_id_bill_jobs')),
-    sa.ForeignKeyConstraint(['org_id', 'calculation_id'], ['bill_calculations.org_id', 'bill_calculations.id'], name=op.f('fk_bills_org_id_calculation_id_bill_calculations')),
-    sa.PrimaryKeyConstraint('org_id', 'id', name=op.f('pk_bills'))
-    )
-    op.create_index('ix_bills_account', 'bills', ['org_id', 'account_id', 'bill_date'], unique=False)
-    op.create_index('ix_bills_bill_date', 'bills', ['org_id', 'bill_date'], unique=False)
-    op.create_index('ix_bills_job', 'bills', ['org_id', 'bill_job_id'], unique=False)
-    op.create_index('ix_bills_sequence', 'bills', ['org_id', 'sequence'], unique=True)
     op.create_table('plans',
     sa.Column('org_id', sa.Text(), nullable=False),
     sa.Column('id', sa.Text(), nullable=False),
@@ -620,12 +617,12 @@ def downgrade() -> None:
     op.drop_table('pricings')
     op.drop_table('account_plans')
     op.drop_table('plans')
-    op.drop_table('bills')
     op.drop_table('aggregations')
     op.drop_table('plan_templates')
     op.drop_table('meters')
     op.drop_table('ingest_failures')
     op.drop_table('compound_aggregations')
+    op.drop_table('bills')
     op.drop_table('bill_calculations')
     op.drop_table('access_keys')
     op.drop_table('users')

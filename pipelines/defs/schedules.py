@@ -5,7 +5,7 @@ changes no code. Put here when something is due; keep out what is done then.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import dagster as dg
@@ -25,12 +25,18 @@ from transforms.rating.due_days import scheduled_slot
 TICK = timedelta(minutes=15)
 
 
-@dg.op(config_schema={"organizations": dg.Field([str], description="Ids of the organizations that are due.")})
+@dg.op(
+    config_schema={
+        "organizations": dg.Field([str], description="Ids of the organizations that are due."),
+        "at": dg.Field(str, description="The instant of the schedule's tick, ISO 8601."),
+    }
+)
 def scheduled_bills(context: dg.OpExecutionContext, warehouse: Warehouse) -> None:
     """Bill the periods that have ended and are not billed, or have got late usage since (billing.md 3.3)."""
+    at = datetime.fromisoformat(context.op_config["at"])
     for org_id in context.op_config["organizations"]:
         with warehouse.database.transaction() as connection:
-            days = unbilled_days(connection, org_id, datetime.now(UTC))
+            days = unbilled_days(connection, org_id, at)
         for day in days:
             for _, summary in bill_jobs_ran(warehouse, org_id, day, day):
                 recorded_bill_job(summary)
@@ -71,7 +77,7 @@ def bill_schedule(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -
     at = context.scheduled_execution_time
     due = due_organizations(warehouse, at)
     if due:
-        yield dg.RunRequest(run_key=at.isoformat(), run_config={"ops": {"scheduled_bills": {"config": {"organizations": due}}}})
+        yield dg.RunRequest(run_key=at.isoformat(), run_config={"ops": {"scheduled_bills": {"config": {"organizations": due, "at": at.isoformat()}}}})
     else:
         yield dg.SkipReason("no organization is due")
 

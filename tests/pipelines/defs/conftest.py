@@ -20,7 +20,7 @@ from pipelines.storage.database import Database, connected, migrated
 from pipelines.storage.landing import Landing
 from pipelines.storage.organizations import created
 from pipelines.storage.settings import settings_of
-from tests.conftest import free_port
+from tests.servers import free_port
 from tests.waiting import eventually
 from transforms.entities.documents import validated
 from transforms.entities.organization import OrganizationConfig

@@ -94,13 +94,18 @@ def test_three_months_from_the_landing_to_what_is_published(small: str, instance
     }
     assert metadata(billing, "bills", "2013-02") == {"dagster/partition_row_count": 2, "total USD": "280.00"}
     with database.transaction() as connection:
-        found = connection.execute(sa.select(BILLS.c.end_date, sa.func.sum(BILLS.c.bill_total)).where(BILLS.c.org_id == small).group_by(BILLS.c.end_date))
+        found = connection.execute(
+            sa.select(BILLS.c.end_date, sa.func.sum(BILLS.c.bill_total)).where(BILLS.c.org_id == small).group_by(BILLS.c.end_date)
+        )
         assert dict(found.all()) == {date(2013, 1, 31): Decimal(310), date(2013, 2, 28): Decimal(280), date(2013, 3, 31): Decimal(310)}
         jobs = connection.execute(sa.select(BILL_JOBS.c.status, BILL_JOBS.c.created_by).where(BILL_JOBS.c.org_id == small))
         assert set(jobs.all()) == {("COMPLETE", "DAGSTER")}
 
     lines = Lake(str(tmp_path / "lake")).scan(PUBLISHED_LINE_ITEMS, small).sort("month", "account_code").collect()
-    assert lines.select("month", "account_code", "converted_subtotal").rows()[:2] == [("2013-01", "alpha", Decimal(155)), ("2013-01", "beta", Decimal(155))]
+    assert lines.select("month", "account_code", "converted_subtotal").rows()[:2] == [
+        ("2013-01", "alpha", Decimal(155)),
+        ("2013-01", "beta", Decimal(155)),
+    ]
     again = executed(instance, BILLING, "2013-01", "2013-03", small)
     assert again.success, why(again)
     repeated = Lake(str(tmp_path / "lake")).scan(PUBLISHED_LINE_ITEMS, small).sort("month", "account_code").collect()

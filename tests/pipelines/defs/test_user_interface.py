@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from pipelines.defs.layers import Layer
+from pipelines.partitions import BILLING_MONTHS
 from pipelines.storage.bill_tables import BILLS
 from tests.waiting import eventually
 
@@ -102,11 +104,14 @@ def test_the_graph_and_the_partitions_are_shown_in_a_browser(webserver: Any, tmp
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         page = browser.new_page(viewport={"width": 1800, "height": 1000})
         page.goto(f"{webserver.url}/asset-groups")
-        for name in ("landed_batches", "measurements", "daily_aggregates", "bill_calculations", "bills", "published_line_items"):
+        for layer in Layer:
+            page.get_by_text(layer.value, exact=True).first.wait_for(timeout=60_000)
+        page.keyboard.press("Alt+KeyE")  # expand all groups
+        for name in ("landed_batches", "measurements", "daily_aggregates", "bill_calculations", "bill_line_items", "bills"):
             page.get_by_text(name, exact=True).first.wait_for(timeout=60_000)
         page.screenshot(path=tmp_path / "graph.png")
         page.goto(f"{webserver.url}/assets/bills?view=partitions")
-        page.get_by_text("2013-01", exact=True).first.wait_for(timeout=60_000)
+        page.get_by_text(BILLING_MONTHS.get_last_partition_key() or "", exact=True).first.wait_for(timeout=60_000)
         page.screenshot(path=tmp_path / "partitions.png")
         browser.close()
     assert (tmp_path / "graph.png").stat().st_size > 20_000

@@ -10,7 +10,9 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import date
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -21,6 +23,10 @@ from pipelines.storage.logs import event
 LOG = logging.getLogger("recorder")
 #: Records that wait at most; when Dagster is away for long, the oldest are not worth keeping.
 WAITING_MAX = 10_000
+
+
+def _record_batch(days: Mapping[date, Mapping[str, int]], seconds: float, recording: Any) -> None:
+    recording.recorded_ingest(days, seconds=seconds)
 
 
 class Recorder:
@@ -48,8 +54,7 @@ class Recorder:
     def ingested(self, result: IngestResult) -> None:
         """Batches are in."""
         for batch in result.batches:
-            days = batch.days
-            self._put(lambda recording, days=days: recording.recorded_ingest(days, seconds=result.seconds))
+            self._put(partial(_record_batch, batch.days, result.seconds))
 
     def _put(self, record: Callable[[Any], None]) -> None:
         if not self._is_on:

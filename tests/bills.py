@@ -137,4 +137,7 @@ def put(
     headers, lines = (pl.concat(part) for part in zip(*bills, strict=True))
     bill_lines.committed(lake, org_id, calculation.id, bill_lines.written(lake, org_id, calculation.id, lines))
     with database.transaction() as connection:
-        return stored(connection, claim, calculation, stored_headers(headers, lines, overrides=BillJobOverrides(), timezone="UTC"), list(failures))
+        count = stored(connection, claim, calculation, stored_headers(headers, lines, overrides=BillJobOverrides(), timezone="UTC"), list(failures))
+        ids = list(bill_jobs.job(connection, org_id, claim.id).bill_ids)
+    assert len(ids) == count
+    return ids

@@ -20,16 +20,16 @@ SMALL_FILES_MAX = 50
 
 
 def written(lake: Lake, org_id: str, calculation_id: str, lines: pl.DataFrame) -> list[AddFile]:
-    """Files of the calculation's lines, sorted by bill so that the bills of one page lie together; not visible yet.
+    """Files of the calculation's lines, in the order of their accounts so that the bills of one page lie together; not visible yet.
 
     Args:
         lake: The lake.
         org_id: The organization.
         calculation_id: The calculation that the rows carry.
-        lines: Dataset BILL_LINE_ITEMS without calculation_id.
+        lines: Dataset BILL_LINE_ITEMS without calculation_id, sorted by account_id, bill and sequence_number as rating gives them.
     """
     stamped = lines.with_columns(calculation_id=pl.lit(calculation_id)).select(*BILL_LINE_ITEMS.schema)
-    return lake.written(BILL_LINE_ITEMS, org_id, frame=stamped.sort("bill_date", "bill_id", "sequence_number"))
+    return lake.written(BILL_LINE_ITEMS, org_id, frame=stamped)
 
 
 def committed(lake: Lake, org_id: str, calculation_id: str, files: Sequence[AddFile]) -> None:
@@ -40,7 +40,7 @@ def committed(lake: Lake, org_id: str, calculation_id: str, files: Sequence[AddF
 
 def compacted(lake: Lake, org_id: str) -> None:
     """Merge the many small files that jobs of few accounts leave; only one process at a time may do it for an organization."""
-    order = ("bill_id", "calculation_id", "sequence_number")
+    order = ("account_id", "bill_id", "calculation_id", "sequence_number")
     lake.compact(BILL_LINE_ITEMS, org_id, merged=lambda lines: lines.sort(*order), small_files=SMALL_FILES_MAX)
 
 
@@ -49,7 +49,7 @@ def scanned(lake: Lake, org_id: str, headers: Iterable[Mapping[str, Any]]) -> pl
     bills = list(headers)
     if not bills:
         return pl.LazyFrame(schema=BILL_LINE_ITEMS.schema)
-    ids = sorted({b["id"] for b in bills})
+    accounts = sorted({b["account_id"] for b in bills})
     calculations = sorted({b["calculation_id"] for b in bills})
     keys = pl.LazyFrame({"bill_id": [b["id"] for b in bills], "calculation_id": [b["calculation_id"] for b in bills]})
     return (
@@ -57,7 +57,8 @@ def scanned(lake: Lake, org_id: str, headers: Iterable[Mapping[str, Any]]) -> pl
         .filter(
             pl.col("bill_date").is_in(sorted({b["bill_date"] for b in bills})),
             pl.col("calculation_id").is_between(pl.lit(calculations[0]), pl.lit(calculations[-1])),
-            pl.col("bill_id").is_between(pl.lit(ids[0]), pl.lit(ids[-1])),
+            # Within a file the rows lie in the order of their accounts, so this range skips most of it.
+            pl.col("account_id").is_between(pl.lit(accounts[0]), pl.lit(accounts[-1])),
         )
         .join(keys, on=["bill_id", "calculation_id"], how="semi")
     )
@@ -92,10 +93,16 @@ def listed(
     if not headers:
         return []
     owners = pl.LazyFrame({"bill_id": [b["id"] for b in headers], "bill_sequence": [b["sequence"] for b in headers]})
-    lines = scanned(lake, org_id, headers).filter(*(pl.col(name) == value for name, value in equal.items())).join(owners, on="bill_id")
+    keys = ("bill_id", "sequence_number")
+    # First which lines, from a few columns of many rows; then those lines in full, from the few bills that have them.
+    matching = (
+        scanned(lake, org_id, headers).filter(*(pl.col(name) == value for name, value in equal.items())).select(*keys).join(owners, on="bill_id")
+    )
     if after is not None:
         bill_sequence, number = after
         own, position = pl.col("bill_sequence"), pl.col("sequence_number")
-        lines = lines.filter((own < bill_sequence) | ((own == bill_sequence) & (position > number)))
-    ordered = lines.sort("bill_sequence", "sequence_number", descending=[True, False])
-    return ordered.head(limit).collect().to_dicts()
+        matching = matching.filter((own < bill_sequence) | ((own == bill_sequence) & (position > number)))
+    shown = matching.sort("bill_sequence", "sequence_number", descending=[True, False]).head(limit).collect()
+    of_them = set(shown["bill_id"])
+    lines = scanned(lake, org_id, [b for b in headers if b["id"] in of_them]).join(shown.lazy(), on=keys)
+    return lines.sort("bill_sequence", "sequence_number", descending=[True, False]).collect().to_dicts()

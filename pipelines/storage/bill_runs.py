@@ -141,7 +141,7 @@ def ran(database: Database, lake: Lake, landing_root: Path, claim: BillJob) -> J
     bill_lines.committed(lake, claim.org_id, calculation_id, files)
     bills = pl.concat(headers)
     with database.transaction() as connection:
-        stored_ids = stored(
+        bill_count = stored(
             connection,
             claim,
             Calculation(
@@ -160,7 +160,7 @@ def ran(database: Database, lake: Lake, landing_root: Path, claim: BillJob) -> J
         job_id=claim.id,
         type=claim.type,
         calculation_id=calculation_id,
-        bills=len(stored_ids),
+        bills=bill_count,
         line_items=line_count,
         failures=len(failures),
         last_dates=tuple(sorted(set(bills["end_date"]))),

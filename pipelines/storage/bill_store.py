@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select
 
-from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILLS
+from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILL_JOBS, BILLS
 from transforms.errors import NotFound, Refused
 
 #: A header with the provenance of its calculation (DECISIONS 33).
@@ -65,11 +65,17 @@ class BillFilter:
             (self.external_invoice_date_end, c.external_invoice_date.__lt__),
             (self.end_date, c.end_date.__eq__),
             (self.billing_frequency, c.billing_frequency.__eq__),
-            (self.bill_job_id, c.bill_job_id.__eq__),
+            (self.bill_job_id, lambda job_id: _of_job(org_id, job_id)),
             (self.status, c.status.__eq__),
             (self.locked, c.locked.__eq__),
         ]
         return [c.org_id == org_id, *(condition(value) for value, condition in given if value is not None)]
+
+
+def _of_job(org_id: str, job_id: str) -> ColumnElement[bool]:
+    """That the job calculated the bill last; found by the job's list, so that every recalculation need not change an index."""
+    ids = sa.select(sa.func.unnest(BILL_JOBS.c.bill_ids)).where(BILL_JOBS.c.org_id == org_id, BILL_JOBS.c.id == job_id)
+    return sa.and_(BILLS.c.id.in_(ids.scalar_subquery()), BILLS.c.bill_job_id == job_id)
 
 
 def bill(connection: Connection, org_id: str, bill_id: str) -> Header:
@@ -182,7 +188,7 @@ def deleted(connection: Connection, org_id: str, bill_id: str) -> Header:
 
 
 def line_owners(connection: Connection, org_id: str, *, bill_id: str | None, after: tuple[int, int] | None, lines: int | None) -> list[Header]:
-    """Headers whose lines come next in the list of all line items: newest bills first.
+    """Bills whose lines come next in the list of all line items, newest first; only what names their lines and goes with them.
 
     Args:
         connection: An open transaction.
@@ -191,7 +197,8 @@ def line_owners(connection: Connection, org_id: str, *, bill_id: str | None, aft
         after: (sequence of a bill, sequence number of its line) that the list has shown last.
         lines: Enough bills for so many lines; None is all of them.
     """
-    query = HEADERS.where(BILLS.c.org_id == org_id, BILLS.c.line_count > 0)
+    columns = ("id", "sequence", "account_id", "bill_date", "calculation_id", "last_calculated_at", "last_modified_by")
+    query = sa.select(*(BILLS.c[name] for name in columns)).where(BILLS.c.org_id == org_id, BILLS.c.line_count > 0)
     if bill_id is not None:
         query = query.where(BILLS.c.id == bill_id)
     if after is not None:

@@ -65,8 +65,8 @@ class Calculation:
     certificates: list[dict[str, Any]]
 
 
-def stored(connection: Connection, claim: BillJob, calculation: Calculation, bills: pl.DataFrame, failures: list[dict[str, str | None]]) -> list[str]:
-    """Write the headers and complete the job; the ids of the job's bills.
+def stored(connection: Connection, claim: BillJob, calculation: Calculation, bills: pl.DataFrame, failures: list[dict[str, str | None]]) -> int:
+    """Write the headers and complete the job; the number of the job's bills.
 
     Args:
         connection: An open transaction; nothing is visible before it commits.
@@ -98,24 +98,23 @@ def stored(connection: Connection, claim: BillJob, calculation: Calculation, bil
         # A bill that exists and has become empty stays, with nothing on it: its old lines must not stand (billing.md 2.9).
         connection.execute(sa.text(f"DELETE FROM computed_bills c WHERE line_count = 0 AND {_IS_NEW}"), {"org_id": claim.org_id})
     connection.execute(_WRITE, _parameters(connection, claim, calculation))
-    existing = (
-        "SELECT c.id, c.account_id, c.account_code, b.locked FROM computed_bills c JOIN bills b ON b.org_id = :org_id AND b.id = c.id ORDER BY c.id"
-    )
-    rows = connection.execute(sa.text(existing), {"org_id": claim.org_id}).all()
-    kept = [row for row in rows if row.locked]
-    ids = [row.id for row in rows if not row.locked]
+    own = {"org_id": claim.org_id}
+    stored_bills = "FROM computed_bills c JOIN bills b ON b.org_id = :org_id AND b.id = c.id"
+    kept = connection.execute(sa.text(f"SELECT c.id, c.account_id, c.account_code {stored_bills} WHERE b.locked ORDER BY c.id"), own).all()
+    ids = sa.text(f"(SELECT coalesce(array_agg(c.id ORDER BY c.id), '{{}}') {stored_bills} WHERE NOT b.locked)").bindparams(**own)
+    count = int(connection.scalar(sa.text(f"SELECT count(*) {stored_bills} WHERE NOT b.locked"), own) or 0)
     unchanged = [_locked_failure(row) for row in kept]
     bill_jobs.advanced(
         connection,
         claim,
         status="COMPLETE",
-        bill_ids=list(ids),
+        bill_ids=ids,
         failures=failures + unchanged,
-        total=len(ids) + len(failures) + len(unchanged),
+        total=count + len(failures) + len(unchanged),
         pending=0,
         dt_completed=sa.func.clock_timestamp(),
     )
-    return list(ids)
+    return count
 
 
 def _locked_failure(row: Any) -> dict[str, str | None]:
@@ -171,7 +170,7 @@ def _write_statement() -> sa.TextClause:
     job = ", ".join(_JOB_COLUMNS)
     changed = ", ".join(f"{name} = excluded.{name}" for name in (*_CALCULATED, *_JOB_COLUMNS))
     assert set(_COPIED) <= set(BILLS.c.keys())
-    # New bills are numbered in the order of their account codes and inserted by id, which is also the order of their lines.
+    # New bills are numbered in the order of their account codes and inserted by account, which is also the order of their lines.
     return sa.text(
         f"""
         INSERT INTO bills AS b (org_id, {columns}, {job}, sequential_invoice_number, dt_created, dt_last_modified, created_by, last_modified_by)
@@ -182,7 +181,7 @@ def _write_statement() -> sa.TextClause:
         LEFT JOIN (
             SELECT c.id, row_number() OVER (ORDER BY c.bill_date, c.account_code, c.id) - 1 AS position FROM computed_bills c WHERE {_IS_NEW}
         ) n ON n.id = c.id
-        ORDER BY c.id
+        ORDER BY c.account_id COLLATE "C", c.id
         ON CONFLICT (org_id, id) DO UPDATE SET {changed},
             status = 'PENDING', approved_by = NULL, dt_approved = NULL,
             statement_stale = b.json_statement_generated OR b.csv_statement_generated,

@@ -17,6 +17,7 @@ from transforms.entities.resource import BillingFrequency
 DAY = timedelta(days=1)
 _DAYS = {BillingFrequency.DAILY: 1, BillingFrequency.WEEKLY: 7}
 _MONTHS = {BillingFrequency.MONTHLY: 1, BillingFrequency.ANNUALLY: 12}
+_EARLIEST = date(1900, 1, 1)
 #: The frequencies that have boundaries; AD_HOC and MIXED have none.
 REGULAR = (*_DAYS, *_MONTHS)
 
@@ -80,6 +81,15 @@ class Schedule:
         At most 1 inside one period, above 1 in a long first period (DECISIONS 24), 0 for no days. Exact.
         """
         return max(Fraction(0), self.position(end) - self.position(first)) if first < end else Fraction(0)
+
+
+def anchored(schedule: Schedule) -> date:
+    """An epoch of the same boundaries, whole periods earlier, at the latest on 1 January 1900.
+
+    For an epoch that gives the phase alone: no plan starts before it, so none has a long first period. The schedule's own
+    epoch must not lie after the 28th, which earlier months might clip.
+    """
+    return schedule.boundary(min(0, schedule.index(_EARLIEST)))
 
 
 def bill_dates(schedule: Schedule, start: date, end: date | None) -> Iterator[date]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from transforms.entities.resource import BillingFrequency
-from transforms.periods import DAY, REGULAR, Schedule, bill_dates, midnight, whole_days
+from transforms.periods import DAY, REGULAR, Schedule, anchored, bill_dates, midnight, whole_days
 from transforms.rating import windows
 
 F = BillingFrequency
@@ -38,6 +38,14 @@ def test_the_last_bill_is_the_first_boundary_at_or_after_the_end() -> None:
     schedule = Schedule(F.MONTHLY, 1, date(2022, 1, 1))
     assert list(bill_dates(schedule, date(2022, 1, 10), date(2022, 2, 10))) == [date(2022, 2, 1), date(2022, 3, 1)]
     assert list(bill_dates(schedule, date(2022, 1, 10), date(2022, 2, 1))) == [date(2022, 2, 1)]
+
+
+@given(st.builds(Schedule, st.sampled_from(REGULAR), st.integers(1, 365), st.dates(date(2022, 1, 1), date(2022, 1, 28))), days)
+def test_an_anchored_epoch_gives_the_same_boundaries_from_1900_on(schedule: Schedule, day: date) -> None:
+    early = Schedule(schedule.frequency, schedule.interval, anchored(schedule))
+    assert early.epoch <= date(1900, 1, 1)
+    assert early.boundaries(day, day) == schedule.boundaries(day, day)
+    assert early.index(day) >= 0
 
 
 @given(schedules, days)

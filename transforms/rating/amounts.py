@@ -71,9 +71,7 @@ def sums(frame: pl.DataFrame, keys: Sequence[str], value: str) -> pl.DataFrame:
     """
     weights = pl.col(value).cast(pl.Float64).abs().sum().alias("_weight")
     is_small = _magnitude(frame[value]) * max(frame.height, 1) < SAFE
-    grouped = frame.group_by(keys).agg(
-        pl.col(value).sum(), *([] if is_small else [weights]), rows=pl.len(), _present=pl.col(value).count()
-    )
+    grouped = frame.group_by(keys).agg(pl.col(value).sum(), *([] if is_small else [weights]), rows=pl.len(), _present=pl.col(value).count())
     is_complete = pl.col("_present") == pl.col("rows")
     fits = is_complete if is_small else is_complete & (pl.col("_weight") < float(SAFE))
     return grouped.select(*keys, "rows", pl.when(fits).then(pl.col(value)).alias(value))

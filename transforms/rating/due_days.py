@@ -15,6 +15,7 @@ from transforms.entities.plans import Plan, PlanTemplate
 from transforms.entities.resource import BillingFrequency
 from transforms.periods import DAY, REGULAR, Schedule
 from transforms.rating import windows
+from transforms.rating.epochs import general_epoch
 
 
 def due_last_days(configuration: Configuration, first: date, last: date, *, account_codes: tuple[str, ...] | None = None) -> list[date]:
@@ -65,18 +66,12 @@ def _index_from(schedule: Schedule, day: date) -> int:
 
 def _schedules(configuration: Configuration, account_codes: tuple[str, ...] | None) -> list[tuple[Schedule, date, date | None]]:
     """Distinct schedules with the first whole day of the earliest and the first whole day after the latest account plan that follows them."""
-    organization = configuration.organization
-    epochs = {
-        BillingFrequency.DAILY: organization.day_epoch,
-        BillingFrequency.WEEKLY: organization.week_epoch,
-        BillingFrequency.MONTHLY: organization.month_epoch,
-        BillingFrequency.ANNUALLY: organization.year_epoch,
-    }
     templates = configuration.entities(PlanTemplate)
     cadences = [
-        (plan.id, template.bill_frequency.value, template.bill_frequency_interval or 1, epochs[template.bill_frequency])
+        (plan.id, frequency.value, interval, general_epoch(frequency, interval, configuration.organization))
         for plan in configuration.entities(Plan).values()
-        if (template := templates[plan.plan_template_id]).bill_frequency in REGULAR
+        if (frequency := templates[plan.plan_template_id].bill_frequency) in REGULAR
+        for interval in [templates[plan.plan_template_id].bill_frequency_interval or 1]
     ]
     cadence_schema = {"plan_id": pl.String, "frequency": pl.String, "interval": pl.Int64, "general_epoch": pl.Date}
     accounts = configuration.accounts.lazy().select("account_id", "account_code", account_epoch="bill_epoch")

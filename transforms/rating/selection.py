@@ -4,16 +4,15 @@ Put here the choice of account plans, schedules and windows. Keep out prices and
 DECISIONS 24, 27 and 32.
 """
 
-from datetime import date
-
 import polars as pl
 
 from transforms.configuration import Configuration
 from transforms.datasets import INSTANT
-from transforms.entities.organization import time_zone
+from transforms.entities.organization import OrganizationConfig, time_zone
 from transforms.entities.resource import BillingFrequency
 from transforms.periods import DAY, REGULAR, Schedule, midnight
 from transforms.rating import windows
+from transforms.rating.epochs import general_epoch
 from transforms.rating.run import BillRun
 from transforms.rating.terms import PlanTerms
 
@@ -26,6 +25,7 @@ _PLAN_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "currency": pl.String,
     "frequency": pl.String,
     "interval": pl.Int32,
+    "general_epoch": pl.Date,
 }
 
 _SCHEDULE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -49,20 +49,13 @@ def zone_of(configuration: Configuration, run: BillRun) -> str:
     return time_zone(run.timezone) if run.timezone else configuration.time_zone
 
 
-def epochs(configuration: Configuration, run: BillRun) -> dict[str, date]:
-    """Frequency -> epoch of the job, else of the organization."""
-    organization = configuration.organization
-    return {
-        BillingFrequency.DAILY: run.day_epoch or organization.day_epoch,
-        BillingFrequency.WEEKLY: run.week_epoch or organization.week_epoch,
-        BillingFrequency.MONTHLY: run.month_epoch or organization.month_epoch,
-        BillingFrequency.ANNUALLY: run.year_epoch or organization.year_epoch,
-    }
+def _plans(terms: tuple[PlanTerms, ...], organization: OrganizationConfig, run: BillRun) -> pl.DataFrame:
+    def row(number: int, t: PlanTerms) -> tuple[object, ...]:
+        epoch = general_epoch(t.frequency, t.interval, organization, run)
+        return (t.plan_id, number, t.product_id, t.product_name, t.plan_code, t.currency, str(t.frequency), t.interval, epoch)
 
-
-def _plans(terms: tuple[PlanTerms, ...], run: BillRun) -> pl.DataFrame:
     rows = [
-        (t.plan_id, number, t.product_id, t.product_name, t.plan_code, t.currency, str(t.frequency), t.interval)
+        row(number, t)
         for number, t in enumerate(terms)
         if t.frequency in REGULAR and run.billing_frequency in (None, t.frequency) and run.bill_frequency_interval in (None, t.interval)
     ]
@@ -103,15 +96,14 @@ def _attached(configuration: Configuration, run: BillRun, terms: tuple[PlanTerms
     )
     if run.account_ids is not None:
         accounts = accounts.filter(pl.col("account_id").is_in(run.account_ids))
-    organization_epoch = pl.col("frequency").replace_strict(epochs(configuration, run), return_dtype=pl.Date)
     return (
         configuration.account_plans.select(
             "account_plan_id", "account_id", "plan_id", "contract_id", "bill_epoch", start_at="start_date", end_at="end_date"
         )
-        .join(_plans(terms, run), on="plan_id")
+        .join(_plans(terms, configuration.organization, run), on="plan_id")
         .join(accounts, on="account_id")
-        .with_columns(epoch=pl.coalesce("bill_epoch", "account_epoch", organization_epoch))
-        .drop("bill_epoch", "account_epoch")
+        .with_columns(epoch=pl.coalesce("bill_epoch", "account_epoch", "general_epoch"))
+        .drop("bill_epoch", "account_epoch", "general_epoch")
     )
 
 

@@ -1,5 +1,6 @@
 """Days that bill runs are due on: the same ones on which a run finds account plans to bill, and slots of schedules."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -32,6 +33,7 @@ def configuration_of(
     plan_epoch: date | None = None,
     account_epoch: date | None = None,
     zone: str = "UTC",
+    general_epochs: Mapping[str, date] = GENERAL_EPOCHS,
 ) -> Configuration:
     """One organization with one account on one plan."""
     template = PlanTemplate(
@@ -48,7 +50,7 @@ def configuration_of(
     return Configuration(
         organization_id="o",
         as_of=datetime(2014, 1, 1, tzinfo=UTC),
-        organization=OrganizationConfig(timezone=zone, **GENERAL_EPOCHS),
+        organization=OrganizationConfig(timezone=zone, **general_epochs),
         custom_fields=CustomFields(),
         small={
             "PlanTemplate": {TEMPLATE: template},
@@ -86,6 +88,7 @@ EPOCHS = st.none() | st.dates(date(2012, 1, 1), date(2013, 6, 30))
     plan_epoch=EPOCHS,
     account_epoch=EPOCHS,
     zone=st.sampled_from(["UTC", "America/New_York"]),
+    general_epochs=st.sampled_from([GENERAL_EPOCHS, {}]),
     first=st.dates(date(2012, 11, 1), date(2013, 7, 1)),
 )
 def test_due_are_exactly_the_days_on_which_a_bill_run_finds_something_to_bill(
@@ -98,6 +101,7 @@ def test_due_are_exactly_the_days_on_which_a_bill_run_finds_something_to_bill(
     plan_epoch: date | None,
     account_epoch: date | None,
     zone: str,
+    general_epochs: Mapping[str, date],
     first: date,
 ) -> None:
     starts = datetime(start.year, start.month, start.day, start_hour, tzinfo=UTC)
@@ -109,6 +113,7 @@ def test_due_are_exactly_the_days_on_which_a_bill_run_finds_something_to_bill(
         plan_epoch=plan_epoch,
         account_epoch=account_epoch,
         zone=zone,
+        general_epochs=general_epochs,
     )
     terms = plan_terms(configuration)
     days = [first + n * DAY for n in range(33)]

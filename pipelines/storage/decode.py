@@ -136,11 +136,10 @@ class Decoded:
 
 def _columns(runs: Sequence[_Run], field_codes: AbstractSet[str]) -> pl.DataFrame:
     items = [item for run in runs for item in run.items]
-    uids = [m.uid for m in items]
-    keyed = [bool(uid) for uid in uids]
-    if not all(keyed):
-        made_up = [f"{prefix}{at}" for run in runs for prefix in (_uid_prefix(run.frame),) for at in run.positions]
-        uids = [uid or made for uid, made in zip(uids, made_up, strict=True)]
+    sent = [m.uid for m in items]
+    keyed = [bool(uid) for uid in sent]
+    made_up = [] if all(keyed) else [f"{prefix}{at}" for run in runs for prefix in (_uid_prefix(run.frame),) for at in run.positions]
+    uids = [uid or made_up[at] for at, uid in enumerate(sent)]
     maps = {category: values for category, of in _MAPS if any(values := list(map(of, items)))}
     counts = [[0 if v is None else len(v) for v in values] for values in maps.values()]
     columns: dict[str, pl.Series] = {

@@ -22,6 +22,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from pipelines.storage.lake_files import AddFile, delta_schema, written_files
 from pipelines.storage.lake_tables import Handle, Handles, folder_name
+from pipelines.storage.object_store import check_conditional_writes
 from transforms.datasets import Dataset
 from transforms.errors import Unavailable
 
@@ -57,6 +58,7 @@ class Lake:
         self.root = root.rstrip("/") if "://" in root else str(Path(root).absolute())
         self.storage_options = dict(storage_options) if storage_options else None
         self._handles = Handles(self.storage_options)
+        self._is_probed = "://" not in root
 
     def table(self, dataset: Dataset, org_id: str, *parts: str) -> str:
         """The uri of one table."""
@@ -231,6 +233,9 @@ class Lake:
         transaction: tuple[str, int] | None = None,
         data_change: bool = True,
     ) -> int:
+        if not self._is_probed:
+            check_conditional_writes(self.root, self.storage_options)
+            self._is_probed = True
         uri = self.table(dataset, org_id, *parts)
         properties = CommitProperties(app_transactions=[Transaction(*transaction)] if transaction else None)
         for attempt in range(ATTEMPTS):

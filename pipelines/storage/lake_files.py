@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import polars as pl
 from deltalake import Schema
-from deltalake.fs import DeltaStorageHandler
+from deltalake._internal import DeltaFileSystemHandler
 from deltalake.transaction import AddAction
 
 ROW_GROUP_ROWS = 100_000
@@ -104,11 +104,13 @@ def _durable(path: Path, content: pl.DataFrame, level: int) -> int:
         return file.tell()
 
 
-def _uploaded(handler: DeltaStorageHandler, path: str, content: pl.DataFrame, level: int) -> int:
+def _uploaded(handler: DeltaFileSystemHandler, path: str, content: pl.DataFrame, level: int) -> int:
     buffer = io.BytesIO()
     content.write_parquet(buffer, compression="zstd", compression_level=level, row_group_size=ROW_GROUP_ROWS, statistics=True)
-    with handler.open_output_stream(path) as stream:
-        stream.write(buffer.getbuffer())
+    # The wrapper in deltalake.fs hands over buffers that this stream does not take.
+    stream = handler.open_output_stream(path)
+    stream.write(buffer.getvalue())
+    stream.close()  # type: ignore[attr-defined]  # it has one, its stub has not
     return buffer.getbuffer().nbytes
 
 
@@ -125,7 +127,7 @@ def written_files(
         level: zstd level, 1 for hot data.
     """
     fields = delta_schema(frame.schema).to_json()
-    handler = DeltaStorageHandler(uri, storage_options) if "://" in uri else None
+    handler = DeltaFileSystemHandler(uri, storage_options) if "://" in uri else None
 
     def one(item: tuple[dict[str, str | None], pl.DataFrame]) -> AddFile:
         values, part = item

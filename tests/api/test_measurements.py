@@ -1,6 +1,7 @@
 """POST measurements: acknowledged once durable, refused as a whole, only for the token's organization."""
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +28,19 @@ def test_submitted_usage_is_landed_as_sent_or_refused_whole(api: TestClient, tmp
     assert api.get(f"/organizations/{api.org_id}/measurements").status_code == 405  # type: ignore[attr-defined]
     frames = read(tmp_path / "landing", {}, 1 << 20).frames
     assert [(f.org_id, f.body) for f in frames] == [(api.org_id, content)]  # type: ignore[attr-defined]
+
+
+def test_a_full_disk_is_a_503_and_what_comes_after_it_is_kept(api: TestClient, tmp_path: Path) -> None:
+    url = f"/organizations/{api.org_id}/measurements"  # type: ignore[attr-defined]
+    small, large = (json.dumps({"measurements": [GOOD] * count}).encode() for count in (1, 500))
+    assert api.post(url, content=small).status_code == 200
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        refused = api.post(url, content=large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert refused.status_code == 503
+    assert "nothing of the request was kept" in refused.json()["message"]
+    assert api.post(url, content=large).status_code == 200
+    assert [f.body for f in read(tmp_path / "landing", {}, 1 << 20).frames] == [small, large]

@@ -14,7 +14,7 @@ GOOD: dict[str, Any] = {"account": "acme", "meter": "calls", "ts": "2025-01-05T1
 
 def test_submitted_usage_is_landed_as_sent_or_refused_whole(api: TestClient, tmp_path: Path) -> None:
     def post(content: bytes, **more: Any) -> tuple[int, Any]:
-        answer = api.post(f"/organizations/{api.org_id}/measurements", content=content, **more)  # type: ignore[attr-defined]
+        answer = api.post(f"/organizations/{api.org_id}/measurements", content=content, **more)
         return answer.status_code, answer.json()
 
     content = b'{"measurements": [{"account":"acme","meter":"calls","ts":"2025-01-05T10:00:00Z","measure":{"qty": 0.10}}]}'
@@ -25,13 +25,13 @@ def test_submitted_usage_is_landed_as_sent_or_refused_whole(api: TestClient, tmp
     assert post(content.ljust(512_000))[0] == 403
     assert post(content, headers={"Authorization": "Bearer x"})[0] == 403
     assert api.post("/organizations/11111111-1111-4111-8111-111111111111/measurements", content=content).status_code == 403
-    assert api.get(f"/organizations/{api.org_id}/measurements").status_code == 405  # type: ignore[attr-defined]
+    assert api.get(f"/organizations/{api.org_id}/measurements").status_code == 405
     frames = read(tmp_path / "landing", {}, 1 << 20).frames
-    assert [(f.org_id, f.body) for f in frames] == [(api.org_id, content)]  # type: ignore[attr-defined]
+    assert [(f.org_id, f.body) for f in frames] == [(api.org_id, content)]
 
 
 def test_a_full_disk_is_a_503_and_what_comes_after_it_is_kept(api: TestClient, tmp_path: Path) -> None:
-    url = f"/organizations/{api.org_id}/measurements"  # type: ignore[attr-defined]
+    url = f"/organizations/{api.org_id}/measurements"
     small, large = (json.dumps({"measurements": [GOOD] * count}).encode() for count in (1, 500))
     assert api.post(url, content=small).status_code == 200
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

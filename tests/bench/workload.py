@@ -4,7 +4,6 @@ Put here what both competitors start from: the lake's own Parquet files, the con
 measuring (``__main__.py``) and the hand-written SQL (``duckdb_bill.sql``).
 """
 
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -13,30 +12,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from transforms.configuration import ACCOUNT_PLANS_SCHEMA, ACCOUNTS_SCHEMA, Configuration
 from transforms.datasets import INSTANT
-from transforms.entities.documents import validated
-from transforms.entities.organization import Currency, CustomFields, OrganizationConfig
-from transforms.entities.plans import Plan, PlanTemplate, Pricing
-from transforms.entities.resource import Entity
-from transforms.entities.usage import Aggregation, CompoundAggregation, Meter, Product
 from transforms.money import DECIMAL
 
 SEED = 20_260_101
 MONTH = date(2026, 1, 1)
 NEXT_MONTH = date(2026, 2, 1)
-ORGANIZATION = "00000000-0000-4000-8000-000000000001"
 REGIONS = [f"region-{i:02d}" for i in range(20)]
 MODELS = [f"model-{i:02d}" for i in range(50)]
 TIERS = ["free", "basic", "pro", "enterprise"]
 #: 216 segments: 6 regions x 9 models x 4 tiers; the rest matches none and is not charged.
 SEGMENTS = [{"region": r, "model": m, "tier": t} for r in REGIONS[:6] for m in MODELS[:9] for t in TIERS]
 EURO_SHARE = 5  # every fifth account is billed in euros
-
-
-def identifier(name: str) -> str:
-    """A stable id for a named thing of the workload."""
-    return str(uuid.uuid5(uuid.UUID(ORGANIZATION), name))
 
 
 def measurements(rows: int, accounts: int) -> Iterator[pl.DataFrame]:
@@ -93,10 +80,6 @@ def measurements(rows: int, accounts: int) -> Iterator[pl.DataFrame]:
         )
 
 
-def _entity(kind: type[Entity], key: str, /, **body: Any) -> Entity:
-    return validated(kind, body).model_copy(update={"id": identifier(key), "version": 1})
-
-
 def _bands(*bands: tuple[str, str, str]) -> list[dict[str, Any]]:
     return [{"lowerLimit": Decimal(low), "fixedPrice": Decimal(fixed), "unitPrice": Decimal(unit)} for low, fixed, unit in bands]
 
@@ -124,78 +107,31 @@ SEGMENT_PRICE = "0.0003"
 COMPOUND = "Math.max(0, aggregation.tokens_sum - 1000 * aggregation.users_unique)"
 
 
-def configuration(accounts: int) -> Configuration:
-    """The organization: one product, meter and plan, seven priced aggregations, a compound, every account on the plan."""
-    product, meter, template, plan = identifier("product"), identifier("meter"), identifier("template"), identifier("plan")
-    entities: list[Entity] = [
-        _entity(Product, "product", name="Inference", code="inference"),
-        _entity(Meter, "meter", productId=product, **METER),
-        _entity(Currency, "usd", name="US dollar", code="USD", maxDecimalPlaces=2, roundingMode="HALF_UP"),
-        _entity(Currency, "eur", name="Euro", code="EUR", maxDecimalPlaces=2, roundingMode="HALF_UP"),
-        _entity(
-            PlanTemplate, "template", productId=product, name="Monthly", code="monthly", currency="USD", billFrequency="MONTHLY",
-            billFrequencyInterval=1, standingCharge=Decimal(1), minimumSpend=Decimal(5),
-        ),
-        _entity(Plan, "plan", name="Plan", code="plan", planTemplateId=template).model_copy(update={"product_id": product}),
-    ]  # fmt: skip
-    common = {"quantityPerUnit": Decimal(1), "rounding": "NONE", "unit": "1"}
-    start = {"startDate": "2025-01-01T00:00:00Z", "planId": plan}
-    for code, (method, field, cumulative, bands) in PRICES.items():
-        entities += [
-            _entity(Aggregation, code, name=code, code=code, meterId=meter, aggregation=method, targetField=field, **common),
-            _entity(Pricing, f"price-{code}", aggregationId=identifier(code), cumulative=cumulative, pricingBands=bands, **start),
-        ]
-    entities.append(
-        _entity(
-            Aggregation, "by_segment", name="by_segment", code="by_segment", meterId=meter, aggregation="SUM", targetField="tokens_in",
-            segmentedFields=["region", "model", "tier"], segments=SEGMENTS, **common,
-        )
-    )  # fmt: skip
-    entities += [
-        _entity(
-            Pricing, f"price-{s}", aggregationId=identifier("by_segment"), cumulative=True, segment=s,
-            pricingBands=_bands(("0", "0", SEGMENT_PRICE)), **start,
-        )
-        for s in SEGMENTS
-    ]  # fmt: skip
-    entities += [
-        _entity(CompoundAggregation, "compound", name="compound", code="compound", productId=product, calculation=COMPOUND, **common),
-        _entity(
-            Pricing, "price-compound", compoundAggregationId=identifier("compound"), cumulative=True,
-            pricingBands=_bands(("0", "0", "0.00001")), **start,
-        ),
-    ]  # fmt: skip
-    small: dict[str, dict[str, Entity]] = {}
-    for entity in entities:
-        small.setdefault(type(entity).__name__, {})[entity.id] = entity
-    numbers = pl.DataFrame({"account_number": pl.int_range(1, accounts + 1, dtype=pl.Int32, eager=True)})
-    names = numbers.with_columns(account_id=pl.format("00000000-0000-4000-9000-{}", pl.col("account_number").cast(pl.String).str.zfill(12)))
-    account_frame = names.with_columns(
-        account_code=pl.format("account-{}", "account_number"),
-        currency=pl.when(pl.col("account_number") % EURO_SHARE == 0).then(pl.lit("EUR")).otherwise(pl.lit("USD")),
-        custom_fields=pl.lit("{}"),
-    )
-    plan_frame = names.with_columns(
-        account_plan_id=pl.format("00000000-0000-4000-a000-{}", pl.col("account_number").cast(pl.String).str.zfill(12)),
-        plan_id=pl.lit(plan),
-        start_date=pl.lit(datetime(2025, 1, 1, tzinfo=UTC)).cast(INSTANT),
-        custom_fields=pl.lit("{}"),
-    )
-    return Configuration(
-        organization_id=ORGANIZATION,
-        as_of=datetime(2026, 2, 1, tzinfo=UTC),
-        organization=validated(
-            OrganizationConfig,
-            {"currency": "USD", "timezone": "UTC", "currencyConversions": [{"from": "USD", "to": "EUR", "multiplier": Decimal("0.9137")}]},
-        ),
-        custom_fields=CustomFields(),
-        small=small,
-        accounts=_shaped(account_frame, ACCOUNTS_SCHEMA),
-        account_plans=_shaped(plan_frame, ACCOUNT_PLANS_SCHEMA),
-        hash="bench",
-    )
-
-
-def _shaped(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:
-    missing = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in schema.items() if name not in frame.columns]
-    return frame.with_columns(missing).select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+def document() -> dict[str, Any]:
+    """The organization as configuration as code: one product, meter and plan, seven priced aggregations and a compound."""
+    common = {"quantityPerUnit": 1, "rounding": "NONE", "unit": "1"}
+    start = {"startDate": "2025-01-01", "plan": "plan"}
+    by_segment = {"targetField": "tokens_in", "segmentedFields": ["region", "model", "tier"], "segments": SEGMENTS}
+    return {
+        "picklists/currency": [{"name": "Euro", "code": "EUR", "maxDecimalPlaces": 2, "roundingMode": "HALF_UP"}],
+        "organizationconfig": {"currency": "USD", "timezone": "UTC", "currencyConversions": [{"from": "USD", "to": "EUR", "multiplier": Decimal("0.9137")}]},
+        "products": [{"name": "Inference", "code": "inference"}],
+        "meters": [{"product": "inference", **METER}],
+        "aggregations": [
+            *(
+                {"name": code, "code": code, "meter": "requests", "aggregation": method, "targetField": field, **common}
+                for code, (method, field, _, _) in PRICES.items()
+            ),
+            {"name": "by_segment", "code": "by_segment", "meter": "requests", "aggregation": "SUM", **by_segment, **common},
+        ],
+        "compoundaggregations": [{"name": "compound", "code": "compound", "product": "inference", "calculation": COMPOUND, **common}],
+        "plantemplates": [
+            {"product": "inference", "name": "Monthly", "code": "monthly", "currency": "USD", "billFrequency": "MONTHLY", "standingCharge": 1, "minimumSpend": 5}
+        ],
+        "plans": [{"name": "Plan", "code": "plan", "planTemplate": "monthly"}],
+        "pricings": [
+            *({"aggregation": code, "cumulative": cumulative, "pricingBands": bands, **start} for code, (_, _, cumulative, bands) in PRICES.items()),
+            *({"aggregation": "by_segment", "cumulative": True, "segment": s, "pricingBands": _bands(("0", "0", SEGMENT_PRICE)), **start} for s in SEGMENTS),
+            {"compoundAggregation": "compound", "cumulative": True, "pricingBands": _bands(("0", "0", "0.00001")), **start},
+        ],
+    }

@@ -1,0 +1,163 @@
+"""``make bench``: ingest over HTTP, a bill run beside hand-written DuckDB SQL, the Data Explorer. Ratios of one run.
+
+Options: ``--rows`` and ``--accounts`` of the month (10 million, 100,000), ``--folder`` to keep and use it again.
+"""
+
+import argparse
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.storage.database import connected, migrated
+from pipelines.storage.lake import Lake
+from pipelines.storage.settings import settings_of
+from tests.bench import explorer, http_ingest, workload
+from tests.bench.installation import account_file, installed
+from tests.bench.part import LINE
+from transforms.datasets import MEASUREMENTS
+
+OUT = Console()
+GOALS = {"states": 0.5, "detail": 0.8}
+
+
+def prepared(folder: Path, rows: int, accounts: int) -> dict[str, Any]:
+    """The installation's facts; it is made when the folder is new."""
+    known = folder / "facts.json"
+    if known.exists():
+        return dict(json.loads(known.read_text()))
+    (folder / "out").mkdir(parents=True)
+    settings = settings_of(folder / "home")
+    started = time.perf_counter()
+    database, lake = connected(settings), Lake(settings.lake_root)
+    migrated(database)
+    credentials, meter_id = installed(database, lake, rows=rows, accounts=accounts)
+    account_file(database, credentials.org_id, folder / "accounts.parquet")
+    pl.DataFrame(workload.SEGMENTS).with_row_index("segment").with_columns(pl.col("segment").cast(pl.Int32)).write_parquet(folder / "segments.parquet")
+    database.close()
+    facts = {
+        "org_id": credentials.org_id,
+        "api_key": credentials.api_key,
+        "api_secret": credentials.api_secret,
+        "meter_id": meter_id,
+        "files": f"{lake.table(MEASUREMENTS, credentials.org_id, meter_id)}/date=*/*.parquet",
+    }
+    known.write_text(json.dumps(facts))
+    OUT.print(f"{rows:,} measurements of {accounts:,} accounts and their states in place after {time.perf_counter() - started:.0f} s")
+    return facts
+
+
+def part(name: str, folder: Path) -> dict[str, Any]:
+    """What one competitor measured, in a process of its own."""
+    printed = subprocess.run([sys.executable, "-m", "tests.bench.part", name, str(folder)], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return dict(json.loads(printed.splitlines()[-1]))
+
+
+def equal(folder: Path) -> bool:
+    """True when all three competitors wrote the same lines, to the last digit."""
+    frames = [pl.read_parquet(folder / "out" / f"{name}.parquet").with_columns(pl.col("quantity", "subtotal", "converted_subtotal").cast(pl.Decimal(38, 12))) for name in ("states", "detail", "duckdb")]
+    # Charges that are not usage carry a quantity of 1 on both sides.
+    ours, detail, theirs = (f.select(LINE).sort(LINE[:4]) for f in frames)
+    return ours.equals(detail) and ours.equals(theirs)
+
+
+@contextmanager
+def served(home: Path) -> Iterator[str]:
+    """A running server's address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "api.cli", "--home", str(home), "serve", "--port", str(port), "--no-dagster"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2).close()
+                break
+            except OSError:
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def main() -> int:
+    """Measure everything and print it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--accounts", type=int, default=100_000)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--ingest-seconds", type=float, default=8.0)
+    parser.add_argument("--only", choices=("ingest", "bills", "explorer"))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="meterhouse-bench-") as temporary:
+        folder = options.folder or Path(temporary)
+        facts = prepared(folder, options.rows, options.accounts)
+        if options.only in (None, "bills"):
+            bills(folder, options)
+        if options.only in (None, "ingest", "explorer"):
+            with served(folder / "home") as address:
+                credentials = {"base_url": address, **{k: facts[k] for k in ("org_id", "api_key", "api_secret")}}
+                if options.only != "ingest":
+                    queries(folder, facts, credentials)
+                if options.only != "explorer":
+                    ingest(folder, address, options.ingest_seconds)
+    return 0
+
+
+def bills(folder: Path, options: argparse.Namespace) -> None:
+    """A bill run from states, from detail and by hand-written SQL, alternating; then a whole job."""
+    runs: dict[str, list[dict[str, Any]]] = {"states": [], "detail": [], "duckdb": []}
+    for _ in range(2):
+        for name, measured in runs.items():
+            measured.append(part(name, folder))
+    best = {name: min(measured, key=lambda m: m["seconds"]) for name, measured in runs.items()}
+    whole = part("job", folder)
+    table = Table(title=f"Bill run: {options.rows:,} measurements, {options.accounts:,} accounts, {best['states']['lines']:,} lines (better of two runs)")
+    for column in ("", "seconds", "of DuckDB's time", "goal", "peak MiB"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, label in (("states", "from daily states"), ("detail", "from detail"), ("duckdb", "DuckDB, hand-written SQL")):
+        one = best[name]
+        table.add_row(label, f"{one['seconds']:.2f}", f"{one['seconds'] / best['duckdb']['seconds']:.2f}", str(GOALS.get(name, "")), f"{one['peak_mib']:.0f}")
+    table.add_row("whole job, headers in PostgreSQL", f"{whole['seconds']:.2f}", f"{whole['seconds'] / best['duckdb']['seconds']:.2f}", "", f"{whole['peak_mib']:.0f}")
+    OUT.print(table)
+    OUT.print(f"The three results are {'equal to the last digit' if equal(folder) else 'DIFFERENT'}.")
+
+
+def queries(folder: Path, facts: dict[str, Any], credentials: dict[str, str]) -> None:
+    """The Data Explorer over HTTP."""
+    account_id = pl.read_parquet(folder / "accounts.parquet").sort("account_number")["account_id"][0]
+    table = Table(title="Usage queries over HTTP (goal: p50 below 100 ms)")
+    table.add_column("query")
+    table.add_column("p50 ms", justify="right")
+    for name, milliseconds in explorer.medians(credentials, facts["meter_id"], account_id, times=15).items():
+        table.add_row(name, f"{milliseconds:.0f}")
+    OUT.print(table)
+
+
+def ingest(folder: Path, address: str, seconds: float) -> None:
+    """Measurements per second acknowledged over HTTP, client on the same machine."""
+    made = subprocess.run(
+        [sys.executable, "-m", "api.cli", "--home", str(folder / "home"), "org", "create", "ingest"], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+    credentials = {**json.loads(made.splitlines()[-1]), "base_url": address}
+    result = max((http_ingest.acknowledged(credentials, seconds=seconds, connections=n) for n in (2, 4, 8)), key=lambda r: r.per_second)
+    OUT.print(f"Ingest over HTTP, durable and authenticated: {result.per_second:,.0f} measurements/s acknowledged ({result.refused} calls refused; goal 500,000)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

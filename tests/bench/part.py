@@ -1,0 +1,123 @@
+"""One competitor's run in a process of its own, so that its peak memory is its own: ``python -m tests.bench.part NAME FOLDER``.
+
+Prints one JSON object: seconds, peak memory and what came out. Every run also leaves ``<FOLDER>/out/<name>.parquet``, the
+lines by account, code and segment, for the comparison to the last digit.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tests.bench import workload
+
+LINE = ("account_id", "line_item_type", "code", "segment", "quantity", "subtotal", "converted_subtotal")
+LAST_DATE = date(2026, 1, 31)
+
+
+def meterhouse(folder: Path, facts: Mapping[str, Any], *, from_detail: bool) -> dict[str, Any]:
+    """The bill run as the worker does it, up to line items in Delta Lake and bills in a Parquet file (as the SQL does)."""
+    from pipelines.storage import bill_lines
+    from pipelines.storage.bill_runs import Inputs, results
+    from pipelines.storage.bill_scopes import created_scope
+    from pipelines.storage.database import connected
+    from pipelines.storage.ingest import meter_usage
+    from pipelines.storage.lake import Lake
+    from pipelines.storage.settings import settings_of
+    from pipelines.storage.snapshots import configuration
+    from transforms.billing.job_requests import BillJobRequest
+    from transforms.entities.resource import BillingFrequency
+    from transforms.entities.usage import Aggregation, CompoundAggregation
+
+    settings = settings_of(folder / "home")
+    database, lake = connected(settings), Lake(settings.lake_root)
+    org_id = facts["org_id"]
+    started = time.perf_counter()
+    with database.transaction() as connection:
+        found = configuration(connection, org_id)
+    read = time.perf_counter() - started
+    usage = meter_usage(database, lake, found)
+    if from_detail:
+        usage = {meter_id: replace(one, states={}) for meter_id, one in usage.items()}
+    request = BillJobRequest(last_date_in_billing_period=LAST_DATE, billing_frequency=BillingFrequency.MONTHLY)
+    given = Inputs(began_at=found.as_of, configuration=found, usage=usage, versions={})
+    files, lines, bills = [], [], []
+    for result in results(given, created_scope(request, today=LAST_DATE), shard_done=lambda _: None):
+        assert result.failures.is_empty(), result.failures
+        files += bill_lines.written(lake, org_id, f"bench-{from_detail}", result.line_items)
+        bills.append(result.bills)
+        lines.append(result.line_items.select("account_id", "line_item_type", "aggregation_id", "compound_aggregation_id", *LINE[3:]))
+    bill_lines.committed(lake, org_id, f"bench-{from_detail}", files)
+    pl.concat(bills).write_parquet(folder / "out" / "our_bills.parquet")
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    codes = {one.id: one.code for kind in (Aggregation, CompoundAggregation) for one in found.entities(kind).values()}
+    numbered = {json.dumps(s, sort_keys=True, separators=(",", ":")): i for i, s in enumerate(workload.SEGMENTS)}
+    spaced = {json.dumps(s, sort_keys=True): i for i, s in enumerate(workload.SEGMENTS)}
+    code = pl.coalesce("aggregation_id", "compound_aggregation_id").replace_strict(codes, default=None, return_dtype=pl.String).alias("code")
+    segment = pl.col("segment").replace_strict(numbered | spaced, default=None, return_dtype=pl.Int32)
+    frame = pl.concat(lines).select("account_id", "line_item_type", code, segment, *LINE[4:])
+    frame.write_parquet(folder / "out" / f"{'detail' if from_detail else 'states'}.parquet")
+    database.close()
+    return {"seconds": seconds, "of which configuration": read, "peak_mib": peak / 1024, "lines": frame.height}
+
+
+def job(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole bill job: the above with every header, certificate and calculation in PostgreSQL."""
+    from pipelines.storage.bill_runs import ran_inline
+    from pipelines.storage.database import connected
+    from pipelines.storage.lake import Lake
+    from pipelines.storage.settings import settings_of
+    from transforms.billing.job_requests import BillJobRequest
+    from transforms.entities.resource import BillingFrequency
+
+    settings = settings_of(folder / "home")
+    database, lake = connected(settings), Lake(settings.lake_root)
+    request = BillJobRequest(last_date_in_billing_period=LAST_DATE, billing_frequency=BillingFrequency.MONTHLY)
+    summary = ran_inline(database, lake, settings.landing_root, facts["org_id"], request=request)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    database.close()
+    return {"seconds": summary.seconds, "peak_mib": peak / 1024, "lines": summary.line_items, "bills": summary.bills, "failures": summary.failures}
+
+
+def duckdb(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The hand-written SQL on the same Parquet files, two threads."""
+    import duckdb as engine
+
+    sql = Path(__file__).with_name("duckdb_bill.sql").read_text()
+    names = {"accounts": folder / "accounts.parquet", "segments": folder / "segments.parquet", "out": folder / "out", "measurements": facts["files"]}
+    for name, value in names.items():
+        sql = sql.replace(f"{{{name}}}", str(value))
+    connection = engine.connect(config={"threads": 2})
+    connection.execute("SET TimeZone = 'UTC'")
+    started = time.perf_counter()
+    for statement in sql.split(";"):
+        if statement.strip():
+            connection.execute(statement)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    frame = pl.read_parquet(folder / "out" / "line_items.parquet").select(LINE)
+    frame.write_parquet(folder / "out" / "duckdb.parquet")
+    return {"seconds": seconds, "peak_mib": peak / 1024, "lines": frame.height}
+
+
+def main() -> None:
+    """Run one part and print what it measured."""
+    name, folder = sys.argv[1], Path(sys.argv[2])
+    facts = json.loads((folder / "facts.json").read_text())
+    if name in ("states", "detail"):
+        measured = meterhouse(folder, facts, from_detail=name == "detail")
+    else:
+        measured = {"duckdb": duckdb, "job": job}[name](folder, facts)
+    print(json.dumps(measured))
+
+
+if __name__ == "__main__":
+    main()

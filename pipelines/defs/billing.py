@@ -85,7 +85,7 @@ def bills(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Result:
     for row in _by_month(headers).iter_rows(named=True):
         context.add_asset_metadata({"dagster/partition_row_count": row["bills"]}, partition_key=row["month"])
     for row in bill_totals(headers).iter_rows(named=True):
-        context.add_asset_metadata({f"total {row['currency']}": str(row["bill_total"].normalize())}, partition_key=row["month"])
+        context.add_asset_metadata({f"total {row['currency']}": f"{row['bill_total'].normalize():f}"}, partition_key=row["month"])
     return dg.MaterializeResult()
 
 

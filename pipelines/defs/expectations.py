@@ -62,12 +62,14 @@ def validated(summary: pl.DataFrame, *, suite: str) -> dg.AssetCheckResult:
         # It imports a module that Python deprecates.
         warnings.simplefilter("ignore", DeprecationWarning)
         import great_expectations as gx
-        from great_expectations.data_context.types.base import ProgressBarsConfig
+        from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults, ProgressBarsConfig
         from great_expectations.expectations.core.expect_column_max_to_be_between import ExpectColumnMaxToBeBetween
 
     rules = [name for name in summary.columns if name != "rows"]
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    # Nothing on disk: by default each context leaves a folder for documentation behind.
+    defaults = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
+    config = DataContextConfig(store_backend_defaults=defaults, progress_bars=ProgressBarsConfig(globally=False))
+    context = gx.get_context(project_config=config, mode="ephemeral")
     batch = context.data_sources.add_pandas(suite).add_dataframe_asset(suite).add_batch_definition_whole_dataframe(suite)
     expected = [ExpectColumnMaxToBeBetween(column=rule, max_value=0) for rule in rules]
     suited = context.suites.add(gx.ExpectationSuite(name=suite, expectations=expected))

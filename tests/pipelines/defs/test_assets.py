@@ -92,7 +92,7 @@ def test_three_months_from_the_landing_to_what_is_published(small: str, instance
         "seconds": 0,
         "seconds of run": 0,
     }
-    assert metadata(billing, "bills", "2013-02") == {"dagster/partition_row_count": 2, "total USD": "280.00"}
+    assert metadata(billing, "bills", "2013-02") == {"dagster/partition_row_count": 2, "total USD": "280"}
     with database.transaction() as connection:
         found = connection.execute(
             sa.select(BILLS.c.end_date, sa.func.sum(BILLS.c.bill_total)).where(BILLS.c.org_id == small).group_by(BILLS.c.end_date)

@@ -49,7 +49,7 @@ def _attached(connection: sa.Connection, org_id: str) -> None:
     fixed = {"version": 1, "start_date": sa.text("timestamptz '2025-01-01'"), "created_by": ACTOR, "last_modified_by": ACTOR}
     columns = {"org_id": accounts.c.org_id, **given} | {k: v if isinstance(v, sa.TextClause) else sa.literal(v) for k, v in fixed.items()}
     columns |= {"dt_created": sa.func.now(), "dt_last_modified": sa.func.now(), "custom_fields": sa.text("'{}'::jsonb")}
-    chosen = sa.select(*columns.values()).where(accounts.c.org_id == org_id, plans.c.org_id == org_id)
+    chosen = sa.select(*columns.values()).select_from(accounts.join(plans, accounts.c.org_id == plans.c.org_id)).where(accounts.c.org_id == org_id)
     connection.execute(attached.insert().from_select(list(columns), chosen))
 
 

@@ -43,7 +43,7 @@ def measurements(rows: int, accounts: int) -> Iterator[pl.DataFrame]:
         tokens_out = random.integers(1, 1_000, count)
         latency = random.integers(1, 30_000_000, count)
         columns: dict[str, Any] = {
-            "account_number": (accounts * random.random(count) ** 2.5).astype(np.int32) + 1,
+            "account_number": (accounts * random.random(count) ** 2.5).astype(np.int32),
             "ts": ts,
             "uid": np.arange(uid, uid + count),
             "received_at": ts + random.integers(0, 5_000_000, count),

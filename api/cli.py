@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from api.commands import apply, bill, demo, explore, ingest, organizations, serve, status
-from api.commands.context import HomeOption, chosen_home
+from api.commands.context import HomeOption, choose_home
 
 app = typer.Typer(
     name="meterhouse",
@@ -23,7 +23,7 @@ app = typer.Typer(
 
 @app.callback()
 def _root(home: Annotated[Path | None, HomeOption] = None) -> None:
-    chosen_home(home)
+    choose_home(home)
 
 
 app.command("serve")(serve.serve)

@@ -1,5 +1,6 @@
 """What the commands share: the home folder, the organization to work for, and the terminal to write to."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,21 +19,19 @@ OrgOption: Any = typer.Option(
     "--org", envvar="METERHOUSE_ORG", help="Id or name of the organization; not needed when there is only one.", show_default=False
 )
 
-_home: list[Path] = []
 
-
-def chosen_home(home: Path | None) -> Path | None:
-    """The home folder named on the command line, before or after the command; the later one wins."""
+def choose_home(home: Path | None) -> None:
+    """Work in this home folder from now on, as every program that is started does; None leaves it as it is."""
     if home is not None:
-        _home[:] = [home]
-    return _home[-1] if _home else None
+        os.environ["METERHOUSE_HOME"] = str(home.expanduser().absolute())
 
 
 def command_settings(home: Path | None) -> "Settings":
     """The settings for a command."""
     from pipelines.storage.settings import settings_of
 
-    return settings_of(chosen_home(home))
+    choose_home(home)
+    return settings_of()
 
 
 @contextmanager

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from transforms.entities.usage import Meter
 
 _SHOWN_ROWS = 50
+_INSTANTS = ("startTime", "endTime", "ts", "ets")
+_WIDEST = 2000
 
 
 def explore(
@@ -53,11 +55,9 @@ def explore(
             meters = config_store.entities(connection, org_id, Meter, code=meter)
             zone = ZoneInfo(config_store.singleton(connection, org_id, OrganizationConfig).timezone)
             accounts = {code: config_store.entities(connection, org_id, Account, code=code) for code in account or []}
-        missing = [code for code, found in accounts.items() if not found] if meters else []
+        missing = [f"account with the code {code!r}" for code, found in accounts.items() if not found]
         if not meters or missing:
-            raise EntityInvalid(
-                f"there is no account with the code {', '.join(missing)}" if missing else f"there is no meter with the code {meter!r}"
-            )
+            raise EntityInvalid(f"there is no {', '.join(missing) if meters else f'meter with the code {meter!r}'}")
         body = {
             **_groups_and_values(meters[0], values or [], by or [], every),
             "startDate": _instant(since, "--from", zone),
@@ -71,7 +71,7 @@ def explore(
     finally:
         state.database.close()
     document = json.loads(bytes(answer.body), parse_float=Decimal)
-    _shown(document["data"], as_csv=as_csv, has_more=document["hasMoreData"])
+    _shown(document["data"], zone=zone, as_csv=as_csv, has_more=document["hasMoreData"])
 
 
 def _instant(text: str, option: str, zone: ZoneInfo) -> str:
@@ -124,7 +124,15 @@ def _text(value: Any) -> str:
     return json.dumps(value) if isinstance(value, dict | list) else str(value)
 
 
-def _shown(rows: Sequence["Mapping[str, Any]"], *, as_csv: bool, has_more: bool) -> None:
+def _local(value: Any, zone: ZoneInfo) -> str:
+    """For people: an instant in the organization's time zone, a midnight as its day."""
+    if value is None:
+        return ""
+    instant = datetime.fromisoformat(value).astimezone(zone)
+    return f"{instant:%Y-%m-%d}" if instant.time() == time() else f"{instant:%Y-%m-%d %H:%M:%S}"
+
+
+def _shown(rows: Sequence["Mapping[str, Any]"], *, zone: ZoneInfo, as_csv: bool, has_more: bool) -> None:
     from rich.table import Table
 
     columns = list(dict.fromkeys(column for row in rows for column in row if column not in ("accountId", "meterId")))
@@ -133,12 +141,15 @@ def _shown(rows: Sequence["Mapping[str, Any]"], *, as_csv: bool, has_more: bool)
         writer.writerow(columns)
         writer.writerows([_text(row.get(column)) for column in columns] for row in rows)
         return
+    columns = [column for column in columns if column not in ("meterCode", "receivedAt")]
     table = Table(header_style="bold")
     for column in columns:
         is_number = all(isinstance(row.get(column), int | Decimal | None) for row in rows)
-        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=True)
     for row in rows[:_SHOWN_ROWS]:
-        table.add_row(*(_text(row.get(column)) for column in columns))
-    console().print(table)
+        table.add_row(*(_local(row.get(c), zone) if c in _INSTANTS else _text(row.get(c)) for c in columns))
+    terminal = console()
+    terminal.width = max(terminal.width, terminal.measure(table, options=terminal.options.update(width=_WIDEST)).maximum)
+    terminal.print(table)
     rest = f" of {len(rows)}" if len(rows) > _SHOWN_ROWS else ""
-    console().print(f"{min(len(rows), _SHOWN_ROWS)}{rest} rows{'; there are more, see --limit and --csv' if has_more or rest else ''}")
+    terminal.print(f"{min(len(rows), _SHOWN_ROWS)}{rest} rows, times in {zone.key}{'; more with --limit and --csv' if has_more or rest else ''}")

@@ -6,16 +6,14 @@ from typing import Annotated
 
 import typer
 
-from api.commands.context import HomeOption, opened
+from api.commands.context import HomeOption, choose_home, opened
 
 app = typer.Typer(help="Organizations.", no_args_is_help=True)
 
 
 @app.callback()
 def _group(home: Annotated[Path | None, HomeOption] = None) -> None:
-    from api.commands.context import chosen_home
-
-    chosen_home(home)
+    choose_home(home)
 
 
 @app.command("create")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.commands.context import HomeOption, chosen_home
+from api.commands.context import HomeOption, choose_home
 from api.dagster_programs import DAEMON, PREPARATION, REPOSITORY, home_environment, printed_variables, webserver
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def serve(
     for name, value in (("METERHOUSE_PORT", port), ("METERHOUSE_DAGSTER_PORT", dagster_port)):
         if value is not None:
             os.environ[name] = str(value)
-    settings = settings_of(chosen_home(home))
+    choose_home(home)
+    settings = settings_of()
     settings.home.mkdir(parents=True, exist_ok=True)
     with serving(settings):
         _check_ports(settings, dagster=dagster)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from transforms.aggregations.functions import ROWS, column, final, is_out_of_range, merged, partial, parts_of, unique_count
-from transforms.aggregations.segments import SEGMENT, aggregation_segments
+from transforms.aggregations.segments import SEGMENT, aggregation_segments, candidates
 from transforms.aggregations.spans import WINDOW_NUMBER, Span, spans
 from transforms.aggregations.sql_quantities import sql_quantities
 from transforms.aggregations.states import segmented, spec_of, with_value
-from transforms.aggregations.usage import MeterUsage
+from transforms.aggregations.usage import MeterUsage, field_column
 from transforms.configuration import Configuration
 from transforms.datasets import INSTANT
 from transforms.entities.usage import Aggregation, Method
@@ -80,10 +80,10 @@ def _readings(aggregations: Iterable[Aggregation], usage: Mapping[str, MeterUsag
     return readings
 
 
-def _sources(reading: Reading, span: Span) -> tuple[pl.LazyFrame | None, pl.LazyFrame | None]:
+def _sources(reading: Reading, span: Span, measurements: pl.LazyFrame) -> tuple[pl.LazyFrame | None, pl.LazyFrame | None]:
     """Day states of the whole days and measurements of the rest, each with the span's key and the segment."""
     whole = None if reading.states is None or not span.has_whole_days else span.whole_days(reading.states)
-    rest = span.rows(reading.usage.measurements) if whole is None else span.edges(reading.usage.measurements)
+    rest = span.rows(measurements) if whole is None else span.edges(measurements)
     return whole, None if rest is None else segmented(rest, reading.fields, reading.segments)
 
 
@@ -111,7 +111,8 @@ def _unique(reading: Reading, whole: pl.LazyFrame | None, rest: pl.LazyFrame | N
 def _grouped(reading: Reading, span: Span) -> pl.LazyFrame:
     """One row per window key (and segment) with usage: what the final step of the reading's aggregations needs."""
     keys = (span.key, SEGMENT) if reading.fields else (span.key,)
-    whole, rest = _sources(reading, span)
+    columns = [field_column(code) for code in reading.fields]
+    whole, rest = _sources(reading, span, candidates(reading.usage.measurements, columns=columns, segments=reading.segments))
     if reading.fields:
         whole, rest = (None if frame is None else frame.filter(pl.col(SEGMENT).is_not_null()) for frame in (whole, rest))
     if reading.method is Method.CUSTOM_SQL:
@@ -205,7 +206,7 @@ def unmatched(windows: pl.DataFrame, *, configuration: Configuration, usage: Map
     frames = []
     for reading, mine, parts in _spans_by_reading(windows, configuration, usage):
         for span in parts if reading.fields else ():
-            whole, rest = _sources(reading, span)
+            whole, rest = _sources(reading, span, reading.usage.measurements)
             counted = None if rest is None else rest.with_columns(pl.lit(1, dtype=pl.Int64).alias(ROWS))
             kept = [f.filter(pl.col(SEGMENT).is_null()).select(span.key, ROWS) for f in _present(whole, counted)]
             counts = pl.concat(kept).group_by(span.key).agg(pl.col(ROWS).sum().alias("measurements"))

@@ -54,7 +54,7 @@ def required_aggregations(compound: CompoundAggregation, configuration: Configur
 
 def _values(name: str, operand: Aggregation, quantities: pl.LazyFrame, segments: Sequence[Segment] | None) -> pl.LazyFrame:
     """An operand's quantity by window (and by the compound's segment), in the columns ``name`` and ``name failure``."""
-    rows = quantities.filter(pl.col("aggregation_id") == operand.id)
+    rows = quantities.filter(pl.col("aggregation_id") == operand.id).select(*_WINDOW, *QUANTITY).unique()
     kept = [*map(pl.col, _WINDOW), pl.col("quantity").alias(name), pl.col("failure").alias(f"{name} failure")]
     if segments is None or not operand.is_segmented:
         return rows.select(kept)
@@ -170,9 +170,8 @@ def compound_quantities(windows: pl.DataFrame, *, configuration: Configuration, 
         Unsegmented: one row per window. Segmented: a row per window and segment, without those in which a segmented
         operand has no usage unless nulls are evaluated. A null quantity without a failure is no value (DECISIONS 20).
     """
-    own = quantities.select("aggregation_id", *_WINDOW, *QUANTITY).unique()
     frames = [
-        _evaluated(configuration.entity(CompoundAggregation, str(key[0])), part, configuration=configuration, quantities=own)
+        _evaluated(configuration.entity(CompoundAggregation, str(key[0])), part, configuration=configuration, quantities=quantities)
         for key, part in windows.partition_by("compound_aggregation_id", as_dict=True, maintain_order=True).items()
     ]
     return pl.concat(frames) if frames else pl.LazyFrame(schema={**windows.schema, **QUANTITY})

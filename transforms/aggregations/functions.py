@@ -31,14 +31,14 @@ LATEST = ("latest", *LATEST_KEY)
 _PARTS = (*TOTALS, *LATEST)
 #: The parts that each method reads.
 PARTS_OF: dict[Method, tuple[str, ...]] = {
-    Method.SUM: TOTALS,
-    Method.MEAN: TOTALS,
+    Method.SUM: ("count", "sum"),
+    Method.MEAN: ("count", "sum"),
     Method.MIN: ("min",),
     Method.MAX: ("max",),
     Method.COUNT: ("count",),
     Method.LATEST: LATEST,
 }
-#: A total is exact in 128 bits as long as count * largest magnitude stays below this.
+#: A total is exact in 128 bits as long as the magnitudes of what is added stay below this together.
 _BOUND = float(LIMIT) * 0.999
 
 
@@ -101,9 +101,8 @@ def _merge(code: str, part: str) -> pl.Expr:
         case "count":
             expr = own.sum()
         case "sum":
-            least, greatest = pl.col(column(code, "min")), pl.col(column(code, "max"))
             is_lost = ((count > 0) & own.is_null()).any()
-            is_exact = (count.sum() > 0) & ~is_lost & _is_bounded(count.sum(), least.min(), greatest.max())
+            is_exact = (count.sum() > 0) & ~is_lost & (own.cast(pl.Float64).abs().sum() < _BOUND)
             expr = _sum_where(is_exact, own)
         case "min":
             expr = own.min()

@@ -111,8 +111,8 @@ def _product_fits(left: pl.Series, right: pl.Series) -> pl.Series:
     middle = a_high * b_low + a_low * b_high + low // word
     high = a_high * b_high + middle // word
     middle, low = middle % word, low % word
-    at_limit = (high == 10**12 - 1) & (middle == 10**13 - 1) & (low >= 95 * 10**11)
-    return clear.zip_with(~near, (high < 10**12) & ~at_limit)
+    at_limit = (high == 10**24 - 1) & (middle == 10**13 - 1) & (low >= 95 * 10**11)
+    return clear.zip_with(~near, (high < 10**24) & ~at_limit)
 
 
 def quotients(left: pl.Series, right: pl.Series) -> pl.Series:

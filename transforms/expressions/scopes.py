@@ -48,14 +48,14 @@ def derived_field_scope(
     """The names that a derived field of the meter may use.
 
     Args:
-        meter: The meter; its data fields are in columns named by their codes.
+        meter: The meter; its fields are in the columns ``field_column(code)``.
         custom_fields: The organization's; a custom field has to exist here, and its type is that of the default here.
         product: The meter's product, if it has one.
         derived_before: Position of the derived field in the meter; only those declared before it are names. None: all are.
         time_zone: The organization's.
 
     Returns:
-        A scope over the columns ``account_code``, ``ts``, ``ets``, ``received_at``, the field codes and, for custom
+        A scope over the columns ``account_code``, ``ts``, ``ets``, ``received_at``, those of the fields and, for custom
         fields of the account that a formula refers to, ``customfields.account.<name>``. Custom fields of organization,
         meter and product are literals.
     """

@@ -119,17 +119,16 @@ PRODUCT_EDGES = (
 )
 
 
-@pytest.mark.parametrize("left", PRODUCT_EDGES)
-@pytest.mark.parametrize("right", [*PRODUCT_EDGES, "0.000000000001", "0.999999999999"])
-def test_operators_at_the_limit(left: str, right: str) -> None:
-    frame = pl.DataFrame(
-        {"a": [Decimal(left), Decimal(left).copy_negate()], "b": [Decimal(right)] * 2, "c": [None, None]}, schema=dict.fromkeys("abc", DECIMAL)
-    )
-    scope = Scope("a test", {name: Binding(pl.col(name), Type.NUMBER) for name in "abc"})
-    for operator in "+-*/%":
-        result = frame.select(value=compiled(f"a {operator} b", scope).expr)["value"].to_list()
-        node = parsed(f"a {operator} b")
-        assert result == [interpreted(node, row).value for row in frame.iter_rows(named=True)], operator
+@pytest.mark.parametrize("operator", list("+-*/%"))
+def test_operators_at_the_limit_alone_and_beside_rows_that_fail(operator: str) -> None:
+    magnitudes = [Decimal(text) for text in (*PRODUCT_EDGES, "0.000000000001", "0.999999999999", "0")]
+    values = [*magnitudes, *(m.copy_negate() for m in magnitudes)]
+    frame = pl.DataFrame([(a, b) for a in values for b in values], schema={"a": DECIMAL, "b": DECIMAL}, orient="row")
+    scope = Scope("a test", {name: Binding(pl.col(name), Type.NUMBER) for name in "ab"})
+    formula = compiled(f"a {operator} b", scope)
+    expected = [interpreted(parsed(f"a {operator} b"), row).value for row in frame.iter_rows(named=True)]
+    assert frame.select(value=formula.expr)["value"].to_list() == expected
+    assert [row.select(value=formula.expr)["value"].item() for row in frame.iter_slices(1)] == expected
 
 
 def test_products_within_half_a_digit_of_the_limit() -> None:

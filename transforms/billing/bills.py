@@ -55,7 +55,7 @@ def _headers(rating: "Rating") -> pl.DataFrame:
 
 def _failures(lines: pl.DataFrame, totals: pl.DataFrame) -> pl.DataFrame:
     """``bill`` and ``reason`` for every bill that can't be made."""
-    broken = lines.filter(pl.col("failure").is_not_null()).select("bill", "failure")
+    broken = lines.select("bill", "failure").filter(pl.col("failure").is_not_null())
     too_large = totals.filter(pl.col("bill_total").is_null() & ~pl.col("bill").is_in(broken["bill"].unique().implode()))
     reasons = pl.concat([broken, too_large.select("bill", failure=pl.lit(f"the bill's total: {TOO_LARGE}"))])
     return reasons.group_by("bill").agg(reason=pl.col("failure").unique().sort().str.join("; "))

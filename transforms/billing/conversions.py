@@ -30,8 +30,11 @@ class CurrencyRounding:
         """The column in whole units of the last decimal place."""
         return rounded_column(pl.col(column), places=self.places, mode=self.mode)
 
-    def failure(self, column: str) -> pl.Expr:
-        """Why the column is no amount of this currency; null where it is."""
+    def failure(self, amounts: pl.Series) -> pl.Expr:
+        """Why the amounts (a column of the frame) are none of this currency; null where they are."""
+        column = amounts.name
+        if self.mode is not RoundingMode.UNNECESSARY and not amounts.null_count():
+            return pl.lit(None, dtype=pl.String)
         inexact = (
             pl.when(is_inexact(pl.col(column), places=self.places)).then(
                 pl.lit(
@@ -84,7 +87,7 @@ def _converted(lines: pl.DataFrame, exchange: Exchange) -> pl.DataFrame:
         return lines.with_columns(converted_subtotal="subtotal")
     rates = pl.repeat(exchange.rate, lines.height, dtype=DECIMAL, eager=True)
     lines = lines.with_columns(converted_subtotal=product(lines["subtotal"], rates))
-    failure = pl.coalesce("failure", exchange.bill.failure("converted_subtotal"))
+    failure = pl.coalesce("failure", exchange.bill.failure(lines["converted_subtotal"]))
     return lines.with_columns(converted_subtotal=exchange.bill.rounded("converted_subtotal"), failure=failure)
 
 
@@ -104,7 +107,7 @@ def finished(lines: pl.DataFrame, rates: tuple[Exchange, ...]) -> pl.DataFrame:
         if part.is_empty():
             return part.with_columns(subtotal="amount", converted_subtotal="amount", failure=pl.lit(None, dtype=pl.String)).drop("amount")
         pricing = rates[number].pricing
-        done = part.with_columns(subtotal=pricing.rounded("amount"), failure=pricing.failure("amount")).drop("amount")
+        done = part.with_columns(subtotal=pricing.rounded("amount"), failure=pricing.failure(part["amount"])).drop("amount")
         return _converted(done, rates[number])
 
     return by_part(lines, "exchange", rounded)

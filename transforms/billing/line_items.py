@@ -82,17 +82,17 @@ def _charges(rating: "Rating", keys: list[int], width: int) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_CHARGE, orient="row")
 
 
-def _ordered(lines: pl.DataFrame) -> pl.DataFrame:
+def ordered(lines: pl.DataFrame) -> pl.DataFrame:
     """The lines sorted by ORDER: by one packed number where it fits, which is several times faster than by five columns."""
     widths = [int(lines[name].max() or 0) + 2 for name in ORDER]  # type: ignore[arg-type]
     if math.prod(widths) >= 2**63:
-        return lines.sort(ORDER, maintain_order=True)
+        return lines.sort(ORDER, maintain_order=True).with_columns(pl.col("bill").set_sorted())
     packed = pl.lit(0, dtype=pl.Int64)
     for name, width in zip(ORDER, widths, strict=True):
         packed = packed * width + pl.col(name).cast(pl.Int64).fill_null(width - 1)
     # In one piece first: gathering lists out of several chunks is twenty times slower.
     whole = lines.rechunk()
-    return whole[whole.select(pl.arg_sort_by(packed, maintain_order=True)).to_series()]
+    return whole[whole.select(pl.arg_sort_by(packed, maintain_order=True)).to_series()].with_columns(pl.col("bill").set_sorted())
 
 
 def line_items(rating: "Rating", lines: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
@@ -100,14 +100,14 @@ def line_items(rating: "Rating", lines: pl.DataFrame, headers: pl.DataFrame) -> 
 
     Args:
         rating: The run.
-        lines: All lines, with ``bill`` and ``step``.
+        lines: All lines, ``ordered``, with ``bill`` and ``step``.
         headers: Every bill in bill order, with ``is_made``; lines of other bills are left out.
 
     Returns:
         The lines in bill order and numbered on each bill from 1.
     """
     made = headers["is_made"].gather(lines["bill"])
-    lines = _ordered(lines if made.all() else lines.filter(made))
+    lines = lines if made.all() else lines.filter(made)
     width = max(len(rating.offers), len(rating.terms), 1)
     number = pl.coalesce("offer", rating.due["plan_number"].gather(lines["due"]).alias("plan_number"))
     lines = lines.with_columns(key=pl.col("kind").cast(pl.UInt32) * width + number)

@@ -62,6 +62,6 @@ def charges(finished: pl.DataFrame, kind: Kind) -> pl.DataFrame:
     """
     one = pl.lit(1).cast(DECIMAL)
     offer = pl.col("offer") if "offer" in finished.columns else pl.lit(None, dtype=pl.UInt32).alias("offer")
-    kept = finished.filter((pl.col("subtotal") != pl.lit(0).cast(DECIMAL)) | pl.col("failure").is_not_null())
+    kept = finished.filter((pl.col("subtotal") != pl.lit(0).cast(DECIMAL)) | pl.col("failure").is_not_null()).rechunk()
     columns = {"kind": pl.lit(kind.value, dtype=pl.UInt8), "quantity": one, "units": one, "bands": pl.lit(None, dtype=LINES["bands"])}
     return kept.with_columns(offer, **columns).select(pl.col(name).cast(dtype) for name, dtype in LINES.items())

@@ -86,8 +86,12 @@ def _priced(rating: Rating) -> pl.DataFrame:
 
 
 def _spent(lines: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    usage = lines.select(*keys, "subtotal", "kind").filter(pl.col("kind") == Kind.USAGE.value)
-    return sums(usage, keys, "subtotal")
+    return sums(_usage(lines, keys), keys, "subtotal")
+
+
+def _usage(lines: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """Keys and subtotals of the USAGE lines."""
+    return lines.select(*keys, "subtotal", "kind").filter(pl.col("kind") == Kind.USAGE.value).drop("kind")
 
 
 def minimum_spends(progress: Progress) -> pl.DataFrame:
@@ -110,7 +114,7 @@ def minimum_spends(progress: Progress) -> pl.DataFrame:
     due = rating.due.with_columns(rating.by_plan("minimum_spend", DECIMAL), rating.by_plan("minimum_spend_in_advance", pl.Boolean))
     due = due.filter(pl.col("minimum_spend") > 0)
     if not due.is_empty():
-        usage = lines.select("due", "subtotal", "kind").filter(pl.col("kind") == Kind.USAGE.value).drop("kind")
+        usage = _usage(lines, ["due"])
         spent = sums(pl.concat([usage, lifts]), ["due"], "subtotal")
         settled = _settled(windows_in_arrears(due), spent, ["due"], rating.exchanges)
         kinds = (Kind.PLAN_MINIMUM_SPEND, Kind.PLAN_MINIMUM_SPEND_REFUND)

@@ -14,7 +14,7 @@ import polars as pl
 
 from transforms.aggregations.usage import MeterUsage
 from transforms.billing.bills import bills
-from transforms.billing.line_items import line_items
+from transforms.billing.line_items import line_items, ordered
 from transforms.configuration import Configuration
 from transforms.datasets import BILLS
 from transforms.rating.lines import no_lines
@@ -68,10 +68,10 @@ def billed(configuration: Configuration, usage: Mapping[str, MeterUsage], run: B
         counts.append(added.height)
         progress = replace(progress, lines=pl.concat([progress.lines, added]))
     steps = pl.concat([pl.repeat(position, count, dtype=pl.UInt8, eager=True) for position, count in enumerate(counts)])
-    numbered = progress.lines.with_columns(steps.alias("step"), rating.due["bill"].gather(progress.lines["due"]))
-    headers, failures = bills(rating, numbered)
+    lines = ordered(progress.lines.with_columns(steps.alias("step"), rating.due["bill"].gather(progress.lines["due"])))
+    headers, failures = bills(rating, lines)
     made = headers.filter("is_made").select(*BILLS.columns)
-    return BillRunResult(made, line_items(rating, numbered, headers), failures)
+    return BillRunResult(made, line_items(rating, lines, headers), failures)
 
 
 __all__ = ["STEPS", "BillRun", "BillRunResult", "Step", "billed"]

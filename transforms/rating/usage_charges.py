@@ -76,18 +76,20 @@ def _rated_windows(rating: Rating, offers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _asked(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
-    """What to aggregate: the windows priced by themselves with their ``window``, and, with none, those that a compound reads."""
+    """What to aggregate: the windows priced by themselves with their ``window``, and, with none, those that only a compound reads."""
     is_compound = pl.col("is_compound")
     columns = [*_WINDOW, "payer_number"]
-    asked = [windows.filter(~is_compound).select("aggregation_id", *columns, "window")]
+    priced = windows.filter(~is_compound).select("aggregation_id", *columns, "window")
+    read = [priced.clear().drop("window")]
     for compound_id in windows.filter(is_compound)["aggregation_id"].unique().sort():
         compound = rating.configuration.entity(CompoundAggregation, compound_id)
         over = windows.filter(pl.col("aggregation_id") == compound_id).select(columns)
-        asked += [
-            over.select(pl.lit(aggregation_id).alias("aggregation_id"), *columns, pl.lit(None, dtype=pl.UInt32).alias("window"))
-            for aggregation_id in required_aggregations(compound, rating.configuration)
-        ]
-    return asked[0] if len(asked) == 1 else pl.concat(asked).unique()
+        for aggregation_id in required_aggregations(compound, rating.configuration):
+            # What is priced by itself too is asked once.
+            asked = priced.filter(pl.col("aggregation_id") == aggregation_id)
+            missing = over.join(asked, on=columns, how="anti")
+            read.append(missing.select(pl.lit(aggregation_id).alias("aggregation_id"), *columns))
+    return pl.concat([priced, pl.concat(read).unique()], how="diagonal")
 
 
 def _measured(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
@@ -122,8 +124,11 @@ def _with_earlier(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
 
 def _priced(rating: Rating, windows: pl.DataFrame, offers: pl.DataFrame) -> pl.DataFrame:
     """What was used, by offer: ``line_window``, ``is_earlier``, ``offer``, ``quantity``, ``failure``."""
-    places = windows.select("window", "line_window", "pricing_window", is_earlier=pl.col("window") != pl.col("line_window"))
-    measured = _measured(rating, windows).with_columns(pl.col("segment_index").fill_null(-1)).join(places, on="window")
+    places = windows.select("line_window", "pricing_window", is_earlier=pl.col("window") != pl.col("line_window"))
+    # In one piece while it is narrow: frames whose columns come in different pieces are copied by every later step.
+    measured = _measured(rating, windows).with_columns(pl.col("segment_index").fill_null(-1)).rechunk()
+    # A window's number is its position.
+    measured = pl.concat([measured, places[measured["window"]]], how="horizontal")
     by_segment = offers.select("offer", "pricing_window", "segment_index", "offer_spans")
     columns = ("line_window", "is_earlier", "offer", "quantity", "failure")
     priced = measured.join(by_segment, on=["pricing_window", "segment_index"]).filter(~pl.col("is_earlier") | pl.col("offer_spans"))
@@ -153,8 +158,11 @@ def rated_usage(rating: Rating) -> pl.DataFrame:
     for frame in (fresh, spanned):
         lines = frame.filter(pl.col("units").is_not_null())
         placed = pl.concat([lines, places.select("exchange")[lines["line_window"]]], how="horizontal")
-        rated += rated_bands(placed, rating.bands, lambda part, bands, n: with_bands(part, bands, n, rating.exchanges))
-    return pl.concat([*(_lines(f, places) for f in rated), no_lines()])
+        # By exchange while lines are narrow: cutting their bands later would copy them.
+        for number in range(len(rating.exchanges)):
+            mine = placed.filter(pl.col("exchange") == number) if len(rating.exchanges) > 1 else placed
+            rated += rated_bands(mine, rating.bands, lambda part, bands, n: with_bands(part, bands, n, rating.exchanges))
+    return pl.concat([no_lines(), *(_lines(f, places) for f in rated if not f.is_empty())])
 
 
 def _lines(frame: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:

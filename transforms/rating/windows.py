@@ -57,6 +57,13 @@ def with_factor(frame: pl.DataFrame, first: str, end: str) -> pl.DataFrame:
     The sum, over the periods the days touch, of days active / days of the period: at most 1 inside one period, above 1 in
     a long first period, 0 for no days (DECISIONS 24).
     """
+    # Most rows share a schedule and whole periods, so each distinct row is computed once.
+    keys = ["epoch", "step_days", "step_months", first, end]
+    distinct = _factors(frame.select(keys).unique(), first, end)
+    return frame.join(distinct, on=keys, how="left", nulls_equal=True, maintain_order="left")
+
+
+def _factors(frame: pl.DataFrame, first: str, end: str) -> pl.DataFrame:
     frame = frame.with_columns(_s=index(first), _e=index(end)).with_columns(_s1=pl.col("_s") + 1, _e1=pl.col("_e") + 1)
     frame = frame.with_columns(_bs=boundary("_s"), _be=boundary("_e"), _ns=boundary("_s1"), _ne=boundary("_e1"))
 

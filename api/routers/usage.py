@@ -17,7 +17,7 @@ from api.encoding import json_response
 from api.lakes import lake_of
 from pipelines.storage.ingest import meter_usage
 from pipelines.storage.usage_scopes import account_labels, account_numbers, usage_configuration
-from transforms.aggregations.explorer import ACCOUNT, explored, raw_measurements
+from transforms.aggregations.explorer import ACCOUNT, explored, newest_days, raw_measurements
 from transforms.aggregations.usage import MeterUsage
 from transforms.aggregations.usage_query import UsageQuery, checked_query
 from transforms.configuration import Configuration
@@ -59,6 +59,10 @@ def _labelled(state: State, org_id: str, rows: Iterable[Row]) -> list[Row]:
     return labelled
 
 
+def _collected(frames: Mapping[str, pl.LazyFrame]) -> dict[str, pl.DataFrame]:
+    return dict(zip(frames, pl.collect_all(list(frames.values()), engine="streaming"), strict=True))
+
+
 def _newest(frames: Mapping[str, pl.DataFrame], meters: Mapping[str, Meter], limit: int) -> list[Row]:
     """Measurements of several meters, newest first; what a measurement does not have is left out."""
     by_meter = (
@@ -84,8 +88,9 @@ def query_usage(state: ProcessState, caller: Caller, body: Body) -> Response:
         frame = explored(query, time_zone=zone, usage=usage, account_numbers=numbers).collect(engine="streaming")
         rows = frame.to_dicts()
     else:
-        lazy = raw_measurements(query, time_zone=zone, usage=usage, account_numbers=numbers)
-        frames = dict(zip(lazy, pl.collect_all(list(lazy.values()), engine="streaming"), strict=True))
+        days = _collected(newest_days(query, time_zone=zone, usage=usage, account_numbers=numbers))
+        since = {meter_id: frame.item() for meter_id, frame in days.items() if not frame.is_empty()}
+        frames = _collected(raw_measurements(query, time_zone=zone, usage=usage, account_numbers=numbers, since=since))
         rows = _newest(frames, meters, query.limit + 1)
     shown = rows[: query.limit]
     if not query.aggregations or query.is_by_account:

@@ -7,10 +7,11 @@ fields the query needs, where there is one; everything else from measurements. S
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 
-from transforms.aggregations.functions import column, final, merged, partial, parts_of, unique_count
+from transforms.aggregations.functions import ROWS, column, final, merged, partial, parts_of, unique_count
 from transforms.aggregations.spans import Span, bounded
 from transforms.aggregations.states import with_value
 from transforms.aggregations.time_groups import group_day, group_hour, midnight, next_group
@@ -180,10 +181,10 @@ def explored(query: UsageQuery, *, time_zone: str, usage: Mapping[str, MeterUsag
     return ordered.select(shown)
 
 
-def raw_measurements(
+def newest_days(
     query: UsageQuery, *, time_zone: str, usage: Mapping[str, MeterUsage], account_numbers: Sequence[int] | None
 ) -> dict[str, pl.LazyFrame]:
-    """The measurements that a query without aggregations asks for, per meter, newest first.
+    """Per meter the day from which on there are surely as many measurements as the query asks for.
 
     Args:
         query: Checked, without aggregations.
@@ -192,13 +193,39 @@ def raw_measurements(
         account_numbers: Of the query's accounts; None for all.
 
     Returns:
+        By meter id one row at most, ``date``; no row, or no entry, where all days have to be read.
+    """
+    span = query_span(query, time_zone=time_zone, account_numbers=account_numbers)
+    found = {}
+    for meter_id, one in usage.items():
+        states = one.states.get(StateSpec(meter_id))
+        if states is not None and span.has_whole_days and not query.filters(meter_id):
+            counts = span.whole_days(states).group_by("date").agg(pl.col(ROWS).sum()).sort("date", descending=True)
+            found[meter_id] = counts.filter(pl.col(ROWS).cum_sum() > query.limit).select("date").head(1)
+    return found
+
+
+def raw_measurements(
+    query: UsageQuery, *, time_zone: str, usage: Mapping[str, MeterUsage], account_numbers: Sequence[int] | None, since: Mapping[str, date]
+) -> dict[str, pl.LazyFrame]:
+    """The measurements that a query without aggregations asks for, per meter, newest first.
+
+    Args:
+        query: Checked, without aggregations.
+        time_zone: The organization's, a tz database name.
+        usage: By meter id, for the query's meters.
+        account_numbers: Of the query's accounts; None for all.
+        since: By meter id the day before which nothing has to be read, see :func:`newest_days`.
+
+    Returns:
         By meter id, at most ``limit + 1`` rows each: account_number, ts, ets, uid, receivedAt and the fields by code.
     """
     span = query_span(query, time_zone=time_zone, account_numbers=account_numbers)
     found = {}
     for meter_id, one in usage.items():
         fields = tuple(dict.fromkeys(f.field_code for f in query.filters(meter_id)))
-        rows = span.rows(one.measurements)
+        measurements = one.measurements.filter(pl.col("date") >= since[meter_id]) if meter_id in since else one.measurements
+        rows = span.rows(measurements)
         for code in fields:
             rows = with_value(rows, code)
         rows = _filtered(rows, query, meter_id)

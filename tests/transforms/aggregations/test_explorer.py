@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 from tests.transforms.aggregations.frames import aggregation, configuration, measurements, meter, reduced
 from transforms.aggregations.aggregate import WINDOW, quantities
-from transforms.aggregations.explorer import explored, raw_measurements
+from transforms.aggregations.explorer import explored, newest_days, raw_measurements
 from transforms.aggregations.states import daily_states, state_specs
 from transforms.aggregations.usage import MeterUsage
 from transforms.aggregations.usage_query import FUNCTIONS, Frequency, UsageQuery, checked_query
@@ -190,10 +190,23 @@ def test_measurements_come_newest_first_and_one_more_than_asked_for() -> None:
             "dimensionFilters": [{"meterId": "meter", "fieldCode": "region", "values": ["us"]}],
         },
     )
-    found = raw_measurements(query, time_zone="UTC", usage=usage_of({"meter": own}, "UTC", has_states=False), account_numbers=None)
+    found = raw_measurements(query, time_zone="UTC", usage=usage_of({"meter": own}, "UTC", has_states=False), account_numbers=None, since={})
     frame = found["meter"].collect()
     assert frame.columns == ["account_number", "ts", "ets", "uid", "receivedAt", "qty", "region", "user"]
     assert frame["account_number"].to_list() == [6, 4, 2]
+
+
+@given(st.lists(rows, max_size=30), st.integers(1, 10), st.sampled_from([None, [1]]))
+def test_reading_only_the_newest_days_changes_nothing(drawn: list[dict[str, Any]], limit: int, accounts: list[int] | None) -> None:
+    zone, start = "America/New_York", STARTS[0]
+    query = validated(UsageQuery, {"startDate": start.isoformat(), "endDate": (start + timedelta(days=3, hours=20)).isoformat(), "limit": limit})
+    usage = usage_of({"meter": numbered(drawn, start)}, zone, has_states=True)
+    days = newest_days(query, time_zone=zone, usage=usage, account_numbers=accounts)["meter"].collect()
+    since = {} if days.is_empty() else {"meter": days.item()}
+    quick, full = (
+        raw_measurements(query, time_zone=zone, usage=usage, account_numbers=accounts, since=cut)["meter"].collect() for cut in (since, {})
+    )
+    assert quick.equals(full)
 
 
 BASE = {"startDate": "2025-01-01T00:00:00Z", "endDate": "2025-02-01T00:00:00Z"}

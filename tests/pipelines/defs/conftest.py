@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -132,13 +132,13 @@ class DagsterServices:
             return subprocess.Popen(command, env=self.home.environment, cwd=REPOSITORY, stdout=log, stderr=log, start_new_session=True)
 
     def ended(self, process: "subprocess.Popen[bytes]") -> None:
-        """End a service and its children."""
+        """End a service and all that it started: a code server outlives its service for as long as a run of its own goes on."""
         process.send_signal(signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(20)
-        except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
 
     def is_ready(self) -> bool:
         try:

@@ -62,7 +62,7 @@ def meterhouse(folder: Path, facts: Mapping[str, Any], *, from_detail: bool) -> 
     bill_lines.committed(lake, org_id, f"bench-{from_detail}", files)
     pl.concat(bills).write_parquet(folder / "out" / "our_bills.parquet")
     seconds = time.perf_counter() - started
-    peak = peak_mib()
+    peak, cpu = peak_mib(), time.process_time()
     codes = {one.id: one.code for kind in (Aggregation, CompoundAggregation) for one in found.entities(kind).values()}
     numbered = {json.dumps(s, sort_keys=True, separators=(",", ":")): i for i, s in enumerate(workload.SEGMENTS)}
     spaced = {json.dumps(s, sort_keys=True): i for i, s in enumerate(workload.SEGMENTS)}
@@ -71,7 +71,7 @@ def meterhouse(folder: Path, facts: Mapping[str, Any], *, from_detail: bool) -> 
     frame = pl.concat(lines).select("account_id", "line_item_type", code, segment, *LINE[4:])
     frame.write_parquet(folder / "out" / f"{'detail' if from_detail else 'states'}.parquet")
     database.close()
-    return {"seconds": seconds, "of which configuration": read, "peak_mib": peak, "lines": frame.height}
+    return {"seconds": seconds, "of which configuration": read, "cpu_seconds": cpu, "peak_mib": peak, "lines": frame.height}
 
 
 def job(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,16 +87,16 @@ def job(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     database, lake = connected(settings), Lake(settings.lake_root)
     request = BillJobRequest(last_date_in_billing_period=LAST_DATE, billing_frequency=BillingFrequency.MONTHLY)
     summary = ran_inline(database, lake, settings.landing_root, facts["org_id"], request=request)
-    peak = peak_mib()
+    peak, cpu = peak_mib(), time.process_time()
     database.close()
-    return {"seconds": summary.seconds, "peak_mib": peak, "lines": summary.line_items, "bills": summary.bills, "failures": summary.failures}
+    return {"seconds": summary.seconds, "cpu_seconds": cpu, "peak_mib": peak, "lines": summary.line_items, "bills": summary.bills, "failures": summary.failures}
 
 
-def duckdb(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+def duckdb(folder: Path, facts: Mapping[str, Any], *, script: str) -> dict[str, Any]:
     """The hand-written SQL on the same Parquet files, two threads."""
     import duckdb as engine
 
-    sql = Path(__file__).with_name("duckdb_bill.sql").read_text()
+    sql = Path(__file__).with_name(f"{script}.sql").read_text()
     names = {"accounts": folder / "accounts.parquet", "segments": folder / "segments.parquet", "out": folder / "out", "measurements": facts["files"]}
     for name, value in names.items():
         sql = sql.replace(f"{{{name}}}", str(value))
@@ -107,10 +107,10 @@ def duckdb(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
         if statement.strip():
             connection.execute(statement)
     seconds = time.perf_counter() - started
-    peak = peak_mib()
+    peak, cpu = peak_mib(), time.process_time()
     frame = pl.read_parquet(folder / "out" / "line_items.parquet").select(LINE)
-    frame.write_parquet(folder / "out" / "duckdb.parquet")
-    return {"seconds": seconds, "peak_mib": peak, "lines": frame.height}
+    frame.write_parquet(folder / "out" / f"{script}.parquet")
+    return {"seconds": seconds, "cpu_seconds": cpu, "peak_mib": peak, "lines": frame.height}
 
 
 def main() -> None:
@@ -119,8 +119,10 @@ def main() -> None:
     facts = json.loads((folder / "facts.json").read_text())
     if name in ("states", "detail"):
         measured = meterhouse(folder, facts, from_detail=name == "detail")
+    elif name == "job":
+        measured = job(folder, facts)
     else:
-        measured = {"duckdb": duckdb, "job": job}[name](folder, facts)
+        measured = duckdb(folder, facts, script=name)
     print(json.dumps(measured))
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 #: The unit of what is charged as a whole.
 WHOLE = "UNIT"
-#: Order of lines on a bill: by step, then by account plan, then as the plan's offers are ordered, then as the step gave them.
-ORDER = ("bill", "step", "due", "kind", "offer")
+#: Order of lines on a bill: by step, then by account plan, then as the plan's offers are ordered, then by account of a family.
+ORDER = ("bill", "step", "due", "kind", "offer", "child")
 
 _CHARGE: dict[str, pl.DataType | type[pl.DataType]] = {
     "key": pl.UInt32,
@@ -89,10 +89,29 @@ def ordered(lines: pl.DataFrame) -> pl.DataFrame:
         return lines.sort(ORDER, maintain_order=True).with_columns(pl.col("bill").set_sorted())
     packed = pl.lit(0, dtype=pl.Int64)
     for name, width in zip(ORDER, widths, strict=True):
-        packed = packed * width + pl.col(name).cast(pl.Int64).fill_null(width - 1)
+        packed = packed * width + (pl.col(name).cast(pl.Int64) + 1).fill_null(0)
     # In one piece first: gathering lists out of several chunks is twenty times slower.
     whole = lines.rechunk()
     return whole[whole.select(pl.arg_sort_by(packed, maintain_order=True)).to_series()].with_columns(pl.col("bill").set_sorted())
+
+
+def _children(rating: "Rating", lines: pl.DataFrame) -> list[pl.DataFrame]:
+    """``child_account_id`` and ``child_account_code`` of every line; nothing when no line is a child's."""
+    if lines["child"].null_count() == lines.height:
+        return []
+    accounts = rating.configuration.accounts.select(child="account_number", child_account_id="account_id", child_account_code="account_code")
+    return [lines.select("child").join(accounts, on="child", how="left", maintain_order="left").drop("child")]
+
+
+def _owners(owners: pl.Series, lines: pl.DataFrame, children: list[pl.DataFrame]) -> tuple[pl.Series, pl.Series]:
+    """Names of what lines belong to, and for every line the position of its own: the account plan on its bill, and the child of a child's line."""
+    if not children:
+        return owners, lines["due"]
+    named = pl.concat([lines.select("due"), *children], how="horizontal").select("due", "child_account_id")
+    extra = named.filter(pl.col("child_account_id").is_not_null()).unique().sort("due", "child_account_id").with_row_index("position", owners.len())
+    names = extra.select(pl.format("{}/{}", owners.gather(extra["due"]), "child_account_id")).to_series()
+    found = named.join(extra, on=["due", "child_account_id"], how="left", maintain_order="left")
+    return pl.concat([owners, names.rename(owners.name)]), found.select(pl.coalesce("position", "due").alias("owner"))["owner"]
 
 
 def line_items(rating: "Rating", lines: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
@@ -116,13 +135,16 @@ def line_items(rating: "Rating", lines: pl.DataFrame, headers: pl.DataFrame) -> 
     due = rating.due.select("due", "bill", "product_id", "account_plan_id", "plan_id", "contract_id", "currency", "exchange")
     bill = headers.select("bill_id", "bill_date", "account_id")
     owners = pl.select(pl.format("line/{}/{}", bill["bill_id"].gather(due["bill"]), due["account_plan_id"])).to_series()
-    identity = line_item_ids(owners=owners, owner=lines["due"], charges=charges["name"], charge=charge, start=lines["service_start"])
+    children = _children(rating, lines)
+    owners, owner = _owners(owners, lines, children)
+    identity = line_item_ids(owners=owners, owner=owner, charges=charges["name"], charge=charge, start=lines["service_start"])
     positions = lines.select("bill", position=pl.int_range(pl.len(), dtype=pl.Int32))
     numbers = positions.select(pl.col("position") - pl.col("position").first().over("bill") + 1).to_series()
     rates = pl.Series("conversion_rate", [e.rate for e in rating.exchanges], dtype=DECIMAL)
     wide = pl.concat(
         [
-            lines.drop("bill", "exchange", "due"),
+            lines.drop("bill", "exchange", "due", "child"),
+            *children,
             charges.drop("charge", "key", "name")[charge],
             due.drop("due", "bill", "exchange")[lines["due"]],
             bill[lines["bill"]],

@@ -1,8 +1,8 @@
 """Usage of child accounts that a parent's plan covers: added to the parent's and rated as one block (billing.md 7).
 
 A child with an account plan of the same product in the window is rated alone, on its own bill, so no usage is billed
-twice and none is lost. Put here whose usage counts for which account plan. How the block's charge is split among the
-accounts (childBillingMode) is not here: today it is one line on the parent's bill.
+twice and none is lost. Put here whose usage counts for which account plan. Keep out how the block's
+charge is split among the accounts (``billing/breakdown.py``).
 """
 
 from collections.abc import Sequence

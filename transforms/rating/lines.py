@@ -34,6 +34,8 @@ LINES: dict[str, pl.DataType | type[pl.DataType]] = {
     "due": pl.UInt32,
     "exchange": pl.UInt32,
     "offer": pl.UInt32,
+    # Account number of the child whose part of a family's line it is; null for all other lines.
+    "child": pl.Int32,
     "kind": pl.UInt8,
     "service_start": INSTANT,
     "service_end": INSTANT,
@@ -63,5 +65,11 @@ def charges(finished: pl.DataFrame, kind: Kind) -> pl.DataFrame:
     one = pl.lit(1).cast(DECIMAL)
     offer = pl.col("offer") if "offer" in finished.columns else pl.lit(None, dtype=pl.UInt32).alias("offer")
     kept = finished.filter((pl.col("subtotal") != pl.lit(0).cast(DECIMAL)) | pl.col("failure").is_not_null()).rechunk()
-    columns = {"kind": pl.lit(kind.value, dtype=pl.UInt8), "quantity": one, "units": one, "bands": pl.lit(None, dtype=LINES["bands"])}
+    columns = {
+        "kind": pl.lit(kind.value, dtype=pl.UInt8),
+        "quantity": one,
+        "units": one,
+        "bands": pl.lit(None, dtype=LINES["bands"]),
+        "child": pl.lit(None),
+    }
     return kept.with_columns(offer, **columns).select(pl.col(name).cast(dtype) for name, dtype in LINES.items())

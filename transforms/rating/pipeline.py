@@ -14,6 +14,7 @@ import polars as pl
 
 from transforms.aggregations.usage import MeterUsage
 from transforms.billing.bills import bills
+from transforms.billing.breakdown import broken_down
 from transforms.billing.line_items import line_items, ordered
 from transforms.configuration import Configuration
 from transforms.datasets import BILLS
@@ -45,6 +46,7 @@ STEPS: tuple[Step, ...] = (
     # Commitment fees come here: they pay for the credit that the next step draws, so nothing draws on them.
     # Draw-downs of commitments and balances come here, in the account's order, over the lines they may cover;
     # then overage: what the draw-downs left uncovered.
+    # A family's lines are split by account after all steps: nothing depends on whose part is whose.
     # Memo lines are attached by the store, after everything computed.
 )
 
@@ -61,14 +63,15 @@ def billed(configuration: Configuration, usage: Mapping[str, MeterUsage], run: B
         See ``BillRunResult``. The same configuration, usage and run give the same bytes, whatever the order of rows.
     """
     rating = resolved(configuration, usage, run)
-    progress = Progress(rating, rated_usage(rating), no_lines())
+    progress = Progress(rating, *rated_usage(rating), no_lines())
     counts = []
     for step in STEPS:
         added = step.lines(progress)
         counts.append(added.height)
         progress = replace(progress, lines=pl.concat([progress.lines, added]))
     steps = pl.concat([pl.repeat(position, count, dtype=pl.UInt8, eager=True) for position, count in enumerate(counts)])
-    lines = ordered(progress.lines.with_columns(steps.alias("step"), rating.due["bill"].gather(progress.lines["due"])))
+    split = broken_down(progress.lines.with_columns(steps.alias("step")), progress.shares, rating.exchanges)
+    lines = ordered(split.with_columns(rating.due["bill"].gather(split["due"])))
     headers, failures = bills(rating, lines)
     made = headers.filter("is_made").select(*BILLS.columns)
     return BillRunResult(made, line_items(rating, lines, headers), failures)

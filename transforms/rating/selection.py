@@ -98,7 +98,7 @@ def _attached(configuration: Configuration, run: BillRun, terms: tuple[PlanTerms
         accounts = accounts.filter(pl.col("account_id").is_in(run.account_ids))
     return (
         configuration.account_plans.select(
-            "account_plan_id", "account_id", "plan_id", "contract_id", "bill_epoch", start_at="start_date", end_at="end_date"
+            "account_plan_id", "account_id", "plan_id", "contract_id", "child_billing_mode", "bill_epoch", start_at="start_date", end_at="end_date"
         )
         .join(_plans(terms, configuration.organization, run), on="plan_id")
         .join(accounts, on="account_id")

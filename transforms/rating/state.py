@@ -56,11 +56,13 @@ class Progress:
     Attributes:
         rating: The run.
         rated: All usage rated, see ``rated_usage``.
+        shares: What each account of a family used, where its line is split by account, see ``rated_usage``.
         lines: The lines of the steps before, see LINES.
     """
 
     rating: Rating
     rated: pl.DataFrame
+    shares: pl.DataFrame
     lines: pl.DataFrame
 
 

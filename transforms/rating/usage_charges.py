@@ -10,8 +10,10 @@ from transforms.aggregations.aggregate import quantities
 from transforms.aggregations.compound import compound_quantities, required_aggregations
 from transforms.billing.band_usage import with_bands
 from transforms.datasets import INSTANT
+from transforms.entities.accounts import ChildBillingMode
 from transforms.entities.plans import PricingType
 from transforms.entities.usage import CompoundAggregation
+from transforms.money import DECIMAL
 from transforms.rating.bands import rated_bands
 from transforms.rating.families import pooled, with_children
 from transforms.rating.lines import LINES, Kind, no_lines
@@ -31,6 +33,14 @@ _OFFERS: dict[str, pl.DataType | type[pl.DataType]] = {
     "offer_spans": pl.Boolean,
 }
 _TOO_MANY = "the rated units have more than 26 digits before the point"
+_SHARES: dict[str, pl.DataType | type[pl.DataType]] = {
+    "due": pl.UInt32,
+    "offer": pl.UInt32,
+    "service_start": INSTANT,
+    "account_number": pl.Int32,
+    "quantity": DECIMAL,
+}
+_BREAKDOWN = ChildBillingMode.PARENT_BREAKDOWN.value
 _WINDOW = ["account_number", "window_start", "window_end"]
 
 
@@ -92,8 +102,8 @@ def _asked(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([priced, pl.concat(read).unique()], how="diagonal")
 
 
-def _measured(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
-    """One row per window (and segment): ``window``, ``segment_index``, ``quantity``, ``failure``.
+def _measured(rating: Rating, windows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """One row per window (and segment): ``window``, ``segment_index``, ``quantity``, ``failure``; then the same by account of families.
 
     Aggregations pass further columns through, so ``window`` comes back with each quantity.
     """
@@ -109,7 +119,20 @@ def _measured(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
         over = compounds.select("window", pl.col("aggregation_id").alias("compound_aggregation_id"), *keys, *_WINDOW)
         computed = compound_quantities(over, configuration=rating.configuration, quantities=values.lazy()).collect(engine="streaming")
         found = pl.concat([values.filter(pl.col("window").is_not_null()).select(columns), computed.select(columns)])
-    return found.filter(pl.col("quantity").is_not_null() | pl.col("failure").is_not_null())
+    return found.filter(pl.col("quantity").is_not_null() | pl.col("failure").is_not_null()), _by_account(answered)
+
+
+def _by_account(answered: pl.DataFrame) -> pl.DataFrame:
+    """``window``, ``segment_index``, ``account_number`` (null for the account that pays) and ``quantity``, of windows with usage of children."""
+    is_child = pl.col("account_number") != pl.col("payer_number")
+    columns = ("window", "segment_index", "account_number", "quantity")
+    valued = (
+        answered.filter(pl.col("window").is_not_null() & pl.col("quantity").is_not_null())
+        if answered.select(is_child.any()).item()
+        else answered.clear()
+    )
+    shared = valued.filter(pl.col("window").is_in(valued.filter(is_child)["window"].unique().implode()))
+    return shared.with_columns(pl.when(is_child).then("account_number").alias("account_number")).select(columns)
 
 
 def _with_earlier(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
@@ -122,11 +145,12 @@ def _with_earlier(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
     return both.with_columns(window=pl.int_range(pl.len(), dtype=pl.UInt32))
 
 
-def _priced(rating: Rating, windows: pl.DataFrame, offers: pl.DataFrame) -> pl.DataFrame:
-    """What was used, by offer: ``line_window``, ``is_earlier``, ``offer``, ``quantity``, ``failure``."""
+def _priced(rating: Rating, windows: pl.DataFrame, offers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What was used, by offer: ``line_window``, ``is_earlier``, ``offer``, ``quantity``, ``failure``; then the shares, see ``rated_usage``."""
     places = windows.select("line_window", "pricing_window", is_earlier=pl.col("window") != pl.col("line_window"))
     # In one piece while it is narrow: frames whose columns come in different pieces are copied by every later step.
-    measured = _measured(rating, windows).with_columns(pl.col("segment_index").fill_null(-1)).rechunk()
+    found, by_account = _measured(rating, windows)
+    measured = found.with_columns(pl.col("segment_index").fill_null(-1)).rechunk()
     # A window's number is its position.
     measured = pl.concat([measured, places[measured["window"]]], how="horizontal")
     by_segment = offers.select("offer", "pricing_window", "segment_index", "offer_spans")
@@ -135,19 +159,33 @@ def _priced(rating: Rating, windows: pl.DataFrame, offers: pl.DataFrame) -> pl.D
     # A formula that fails as a whole has no segment, whatever segments are priced.
     whole = measured.filter(pl.col("failure").is_not_null() & (pl.col("segment_index") < 0))
     failed = whole.join(by_segment.unique("pricing_window", keep="first"), on="pricing_window").select(columns)
-    return pl.concat([priced.select(columns), failed])
+    return pl.concat([priced.select(columns), failed]), _shares(rating, by_account, windows, by_segment)
 
 
-def rated_usage(rating: Rating) -> pl.DataFrame:
+def _shares(rating: Rating, by_account: pl.DataFrame, windows: pl.DataFrame, by_segment: pl.DataFrame) -> pl.DataFrame:
+    is_split = pl.col("child_billing_mode").fill_null(_BREAKDOWN) != ChildBillingMode.PARENT_SUMMARY.value
+    split = rating.due.filter(is_split).select("due")
+    own = windows.filter(pl.col("window") == pl.col("line_window")).join(split, on="due", how="semi")
+    places = own.select("window", "due", "pricing_window", service_start="window_start")
+    offered = by_account.with_columns(pl.col("segment_index").fill_null(-1)).join(places, on="window")
+    joined = offered.join(by_segment, on=["pricing_window", "segment_index"])
+    return joined.select("due", "offer", "service_start", "account_number", "quantity")
+
+
+def rated_usage(rating: Rating) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The usage of every due account plan, rated: lines of debit and of credit pricings, the latter with what they would credit.
 
     A null quantity gives no line; a quantity or amount that can't be computed gives a line with a failure.
+
+    Returns:
+        The lines, see LINES; then the shares of lines that are to be split among the accounts of a family: ``due``,
+        ``offer``, ``service_start``, ``account_number`` (null for the account that pays), ``quantity``.
     """
     offers = offer_frame(rating)
     windows = _rated_windows(rating, offers)
     if windows.is_empty():
-        return no_lines()
-    priced = _priced(rating, _with_earlier(rating, windows), offers)
+        return no_lines(), pl.DataFrame(schema=_SHARES)
+    priced, shares = _priced(rating, _with_earlier(rating, windows), offers)
     broken = priced.filter(pl.col("failure").is_not_null())
     measured = with_units(priced.filter(pl.col("failure").is_null()).drop("failure"), rating.offers)
     known = measured.filter(~pl.col("is_earlier"))
@@ -162,7 +200,7 @@ def rated_usage(rating: Rating) -> pl.DataFrame:
         for number in range(len(rating.exchanges)):
             mine = placed.filter(pl.col("exchange") == number) if len(rating.exchanges) > 1 else placed
             rated += rated_bands(mine, rating.bands, lambda part, bands, n: with_bands(part, bands, n, rating.exchanges))
-    return pl.concat([no_lines(), *(_lines(f, places) for f in rated if not f.is_empty())])
+    return pl.concat([no_lines(), *(_lines(f, places) for f in rated if not f.is_empty())]), shares
 
 
 def _lines(frame: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,98 @@
+"""A family's usage line as one line per account: the block's charge split by what each account used (DECISIONS 31).
+
+A parent's plan rates its own and its children's usage as one block. Unless the account plan asks for a summary, the block's
+line is split afterwards, so whatever was computed from the block stays as it is: the parts sum to it to the last cent
+(largest remainder). A block without quantity stays whole, as does one that adds quantities above and below zero, and a
+formula over a family, whose result is no sum over accounts. Put here the split; keep out whose usage counts (``rating/families.py``). Source:
+billing.md 7.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import polars as pl
+
+from transforms.billing.conversions import CurrencyRounding, Exchange
+from transforms.datasets import BAND
+from transforms.money import DECIMAL, RoundingMode, rounded_column
+from transforms.rating.amounts import SAFE, ZERO, by_part, literal, product, quotient
+from transforms.rating.lines import Kind
+
+_KEYS = ["due", "offer", "service_start"]
+_BAND = list(BAND.to_schema())
+
+
+def broken_down(lines: pl.DataFrame, shares: pl.DataFrame, rates: Sequence[Exchange]) -> pl.DataFrame:
+    """The lines with those of families split by account.
+
+    Args:
+        lines: The columns of LINES and any more.
+        shares: ``due``, ``offer``, ``service_start``, ``account_number`` (null for the account that pays), ``quantity``.
+        rates: The exchanges of the run.
+    """
+    if shares.is_empty():
+        return lines
+    is_usage = pl.col("kind").is_in([Kind.USAGE.value, Kind.USAGE_CREDIT.value])
+    numbered = lines.with_row_index("line")
+    fits = pl.col("quantity").cast(pl.Float64).abs().sum().over(_KEYS) < float(SAFE)
+    usable = shares.filter(fits).with_columns(total=pl.col("quantity").sum().over(_KEYS), weight=pl.col("quantity").abs().sum().over(_KEYS))
+    usable = usable.filter((pl.col("total").abs() == pl.col("weight")) & (pl.col("total") != ZERO)).drop("weight")
+    split = numbered.filter(is_usage & pl.col("failure").is_null()).drop("child").join(usable, on=_KEYS, suffix="_own")
+    rest = lines.filter(~numbered["line"].is_in(split["line"].unique().implode()))
+    if split.is_empty():
+        return lines
+    parts = split.sort("line", "account_number").with_row_index("part").rename({"account_number": "child"})
+    parts = by_part(parts, "exchange", lambda part, number: _split(part, rates[number]))
+    return pl.concat([rest, parts.select(lines.columns)]).rechunk()
+
+
+def _split(parts: pl.DataFrame, exchange: Exchange) -> pl.DataFrame:
+    if parts.is_empty():
+        return parts
+    block = parts.select("part", "line", "bands", "quantity_own", "total", block="subtotal", block_converted="converted_subtotal")
+    own = parts.with_columns(
+        quantity="quantity_own",
+        units=_share(parts, "units"),
+        subtotal=_allocated(parts, "subtotal", "line", parts["subtotal"], exchange.pricing),
+        converted_subtotal=_allocated(parts, "converted_subtotal", "line", parts["converted_subtotal"], exchange.bill),
+    ).sort("part")
+    return own.drop("bands").join(_bands(block, own, exchange), on="part", how="left", maintain_order="left")
+
+
+def _share(parts: pl.DataFrame, column: str) -> pl.Series:
+    """The column times own quantity / total quantity; where the product does not fit, times the quotient."""
+    exactly = quotient(product(parts[column], parts["quantity_own"]), parts["total"])
+    roughly = product(parts[column], quotient(parts["quantity_own"], parts["total"]))
+    return pl.DataFrame({"a": exactly, "b": roughly}).select(pl.coalesce("a", "b").alias(column)).to_series()
+
+
+def _allocated(parts: pl.DataFrame, column: str, group: str, targets: pl.Series, rounding: CurrencyRounding) -> pl.Series:
+    """The shares of the column, whole units of the last place, so that those of each group sum to its target.
+
+    Rounded down first; then the largest remainders get one unit more, the earlier part at a tie. Groups are together.
+    """
+    step = Decimal(1).scaleb(-rounding.places)
+    frame = pl.DataFrame({"group": parts[group], "share": _share(parts, column), "target": targets}).with_row_index("row")
+    frame = frame.with_columns(floor=rounded_column(pl.col("share"), places=rounding.places, mode=RoundingMode.FLOOR))
+    ranked = frame.with_columns(rest=pl.col("share") - pl.col("floor")).sort("group", "rest", "row", descending=[False, True, False])
+    missing = ((pl.col("target") - pl.col("floor").sum().over("group")) / literal(step)).cast(pl.Int64)
+    ranked = ranked.with_columns(rank=pl.int_range(pl.len()).over("group"), missing=missing, count=pl.len().over("group").cast(pl.Int64))
+    steps = pl.col("missing").floordiv(pl.col("count")) + (pl.col("rank") < pl.col("missing") % pl.col("count")).cast(pl.Int64)
+    return ranked.sort("row").select((pl.col("floor") + steps.cast(DECIMAL) * literal(step)).alias(column)).to_series()
+
+
+def _bands(block: pl.DataFrame, own: pl.DataFrame, exchange: Exchange) -> pl.DataFrame:
+    """``part`` and its ``bands``: those of the block in proportion, summing to the part's own subtotals."""
+    long = block.filter(pl.col("bands").is_not_null()).explode("bands").unnest("bands")
+    if long.is_empty():
+        return block.select("part", "bands")
+    target = long.select("part").join(own.select("part", "subtotal", "converted_subtotal"), on="part", how="left", maintain_order="left")
+    fixed = long.with_columns(fixed=pl.col("band_subtotal") - pl.col("unit_subtotal"))
+    done = long.with_columns(
+        _share(long, "band_quantity"),
+        _share(long, "band_units"),
+        _allocated(long, "band_subtotal", "part", target["subtotal"], exchange.pricing),
+        _allocated(long, "converted_band_subtotal", "part", target["converted_subtotal"], exchange.bill),
+        _share(fixed, "fixed"),
+    ).with_columns(unit_subtotal=pl.col("band_subtotal") - exchange.pricing.rounded("fixed"))
+    return done.group_by("part", maintain_order=True).agg(bands=pl.struct(_BAND))

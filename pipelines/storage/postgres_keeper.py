@@ -195,8 +195,14 @@ def main(home: Path, user_name: str) -> None:
         os.truncate(files.log, 0)
     try:
         Keeper(files, os_user(user_name)).run()
-    except (Unavailable, OSError) as error:
-        files.failure.write_text(f"{error}\n")
+    except (Unavailable, OSError, subprocess.SubprocessError) as error:
+        reason = f"root may not become the OS user {user_name!r} here" if isinstance(error, subprocess.SubprocessError) else str(error)
+        if os.geteuid() == 0 and not isinstance(error, Unavailable):
+            reason += (
+                "; PostgreSQL refuses root, and this root may not run it as another user: run Meterhouse as a plain user, "
+                "move it to a folder that others may enter, or use an external database with METERHOUSE_DATABASE_URL"
+            )
+        files.failure.write_text(f"{reason}\n")
         raise SystemExit(str(error)) from error
 
 

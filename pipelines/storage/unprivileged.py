@@ -19,7 +19,9 @@ from pathlib import Path
 from transforms.errors import Unavailable
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+#: Capabilities stay as they are when the user changes, also while access(2) is answered, which PostgreSQL asks for its own files.
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAPABILITY_VERSION = 0x2008_0522
@@ -93,7 +95,7 @@ def becoming(user: OsUser, *, reaching: tuple[Path, ...], death_signal: signal.S
     def become() -> None:
         if is_root:
             if keeps and on_linux:
-                libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+                libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
             os.setgroups([])
             os.setgid(user.gid)
             os.setuid(user.uid)

@@ -223,6 +223,20 @@ def test_root_below_a_closed_folder_and_a_plain_user_elsewhere(tmp_path: Path) -
             assert owner == pwd.getpwnam("meterhouse").pw_uid
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_program_below_a_closed_folder_passes_its_own_check_of_its_files() -> None:
+    with tempfile.TemporaryDirectory() as closed:  # 0700, root's
+        program = Path(closed) / "program"
+        program.write_text("")
+        program.chmod(0o755)
+        question = "import os, sys; print(os.access(sys.argv[1], os.X_OK), os.access(sys.argv[2], os.W_OK), os.geteuid())"
+        command = [sys.executable, "-c", question, str(program), closed]
+        user = OsUser("nobody", 65534, 65534)
+        become = becoming(user, reaching=(Path(sys.executable).resolve(), program))
+        asked = subprocess.run(command, preexec_fn=become, capture_output=True, text=True, check=False)
+        assert asked.stdout.split() == ["True", "False", "65534"], asked.stderr
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user; as any other user all tests here show it")
 def test_a_plain_user_runs_it_directly() -> None:
     with tempfile.TemporaryDirectory() as folder:

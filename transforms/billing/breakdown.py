@@ -14,12 +14,14 @@ import polars as pl
 
 from transforms.billing.conversions import CurrencyRounding, Exchange
 from transforms.datasets import BAND
-from transforms.money import DECIMAL, RoundingMode, rounded_column
+from transforms.money import DECIMAL, SCALE, RoundingMode, rounded_column
 from transforms.rating.amounts import SAFE, ZERO, by_part, literal, product, quotient
 from transforms.rating.lines import Kind
 
 _KEYS = ["due", "offer", "service_start"]
 _BAND = list(BAND.to_schema())
+#: Units are split to the last digit that they have.
+_UNITS = CurrencyRounding("", places=SCALE)
 
 
 def broken_down(lines: pl.DataFrame, shares: pl.DataFrame, rates: Sequence[Exchange]) -> pl.DataFrame:
@@ -52,7 +54,7 @@ def _split(parts: pl.DataFrame, exchange: Exchange) -> pl.DataFrame:
     block = parts.select("part", "line", "bands", "quantity_own", "total", block="subtotal", block_converted="converted_subtotal")
     own = parts.with_columns(
         quantity="quantity_own",
-        units=_share(parts, "units"),
+        units=_allocated(parts, "units", "line", parts["units"], _UNITS),
         subtotal=_allocated(parts, "subtotal", "line", parts["subtotal"], exchange.pricing),
         converted_subtotal=_allocated(parts, "converted_subtotal", "line", parts["converted_subtotal"], exchange.bill),
     ).sort("part")

@@ -206,7 +206,7 @@ def _stored_revision(database: Database) -> str | None:
     with database.transaction() as connection:
         if connection.exec_driver_sql("SELECT to_regclass('alembic_version')").scalar() is None:
             return None
-        return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar())
 
 
 def newest_revision() -> str:
@@ -215,4 +215,4 @@ def newest_revision() -> str:
     revisions = {found for text in texts for found in re.findall(r'^revision = "(\w+)"', text, re.MULTILINE)}
     followed = {found for text in texts for found in re.findall(r'^down_revision = "(\w+)"', text, re.MULTILINE)}
     (newest,) = revisions - followed
-    return newest
+    return str(newest)

@@ -163,6 +163,8 @@ def _priced(rating: Rating, windows: pl.DataFrame, offers: pl.DataFrame) -> tupl
 
 
 def _shares(rating: Rating, by_account: pl.DataFrame, windows: pl.DataFrame, by_segment: pl.DataFrame) -> pl.DataFrame:
+    if by_account.is_empty():
+        return pl.DataFrame(schema=_SHARES)
     is_split = pl.col("child_billing_mode").fill_null(_BREAKDOWN) != ChildBillingMode.PARENT_SUMMARY.value
     split = rating.due.filter(is_split).select("due")
     own = windows.filter(pl.col("window") == pl.col("line_window")).join(split, on="due", how="semi")

@@ -17,7 +17,7 @@ from api.dependencies import State, state_of
 from api.encoding import json_response
 from api.middleware import LimitedBody, TidyUrl
 from api.openapi import described
-from api.routers import accounts, bill_jobs, bills, line_items, measurements, organizations, usage
+from api.routers import accounts, bill_jobs, bills, line_items, measurements, organizations, reference, usage
 from pipelines.storage import tables
 from pipelines.storage.database import connected, migrated
 from pipelines.storage.security import KeyVerifier, token_secret
@@ -26,7 +26,7 @@ from pipelines.storage.settings import Settings, settings_of
 assert tables.METADATA.tables, "the tables are declared before anything reads them"
 
 #: In the order of matching: literal paths before the ``{id}`` of others.
-ROUTERS = (measurements, usage, bill_jobs, bills, line_items, organizations, accounts)
+ROUTERS = (measurements, usage, bill_jobs, bills, line_items, organizations, accounts, reference)
 
 
 def started(settings: Settings) -> State:
@@ -61,7 +61,8 @@ def created_app(settings: Settings | None = None) -> FastAPI:
     Args:
         settings: None to read them from the environment when the application starts.
     """
-    app = FastAPI(title="Meterhouse", lifespan=_lifespan, redirect_slashes=False)
+    # The pages that FastAPI makes of the OpenAPI document load scripts from elsewhere; /openapi.json itself is served.
+    app = FastAPI(title="Meterhouse", lifespan=_lifespan, redirect_slashes=False, docs_url=None, redoc_url=None)
     app.state.settings = settings
     app.add_middleware(LimitedBody)
     app.add_middleware(TidyUrl)

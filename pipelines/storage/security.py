@@ -1,8 +1,9 @@
 """Who is calling: access keys, their secrets, and the bearer tokens that stand for them.
 
 A token is a JSON Web Token signed (HS256) with the installation's secret, so any API process verifies one without asking
-the database; the price is that a token outlives its key's deactivation until it expires. Verifying a key's secret is slow on purpose (argon2id); since clients ask for a token before every call, a
-secret that was right is remembered for a while, as a keyed digest, until the key's version changes.
+the database; the price is that a token outlives its key's deactivation until it expires. Verifying a key's secret is slow
+on purpose (argon2id); since clients ask for a token before every call, a secret that was right is remembered for a while,
+as a keyed digest, until the key's version changes.
 
 Put here proof of identity. Keep out what an identity may do.
 """

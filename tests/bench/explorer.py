@@ -36,7 +36,9 @@ def medians(credentials: dict[str, str], meter_id: str, account_id: str, *, time
     for name, query in shapes(meter_id, account_id).items():
         taken = []
         for _ in range(times + 2):
-            request = urllib.request.Request(url, data=json.dumps(query).encode(), headers={"authorization": f"Bearer {token}", "content-type": "application/json"})
+            request = urllib.request.Request(
+                url, data=json.dumps(query).encode(), headers={"authorization": f"Bearer {token}", "content-type": "application/json"}
+            )
             started = time.perf_counter()
             with urllib.request.urlopen(request, timeout=60) as answer:
                 rows = json.load(answer)["data"]

@@ -59,7 +59,8 @@ def _request(target: str, host: str, token: str, call: int) -> bytes:
         ]
     }
     data = json.dumps(body, separators=(",", ":")).encode()
-    head = f"POST {target} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
+    head = f"POST {target} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n"
+    head += f"content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
     return head.encode() + data
 
 

@@ -44,7 +44,8 @@ def installed(database: Database, lake: Lake, *, rows: int, accounts: int) -> tu
 def _attached(connection: sa.Connection, org_id: str) -> None:
     """The plan attached to every account; every fifth account is billed in euros."""
     accounts, plans, attached = TABLES["Account"], TABLES["Plan"], TABLES["AccountPlan"]
-    connection.execute(accounts.update().where(accounts.c.org_id == org_id, accounts.c.account_number % workload.EURO_SHARE == 0).values(currency="EUR"))
+    in_euros = (accounts.c.org_id == org_id, accounts.c.account_number % workload.EURO_SHARE == 0)
+    connection.execute(accounts.update().where(*in_euros).values(currency="EUR"))
     given = {"id": sa.cast(sa.func.gen_random_uuid(), sa.Text), "account_id": accounts.c.id, "plan_id": plans.c.id, "product_id": plans.c.product_id}
     fixed = {"version": 1, "start_date": sa.text("timestamptz '2025-01-01'"), "created_by": ACTOR, "last_modified_by": ACTOR}
     columns = {"org_id": accounts.c.org_id, **given} | {k: v if isinstance(v, sa.TextClause) else sa.literal(v) for k, v in fixed.items()}

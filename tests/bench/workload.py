@@ -114,7 +114,7 @@ def document() -> dict[str, Any]:
     by_segment = {"targetField": "tokens_in", "segmentedFields": ["region", "model", "tier"], "segments": SEGMENTS}
     return {
         "picklists/currency": [{"name": "Euro", "code": "EUR", "maxDecimalPlaces": 2, "roundingMode": "HALF_UP"}],
-        "organizationconfig": {"currency": "USD", "timezone": "UTC", "currencyConversions": [{"from": "USD", "to": "EUR", "multiplier": Decimal("0.9137")}]},
+        "organizationconfig": {"currencyConversions": [{"from": "USD", "to": "EUR", "multiplier": Decimal("0.9137")}]},
         "products": [{"name": "Inference", "code": "inference"}],
         "meters": [{"product": "inference", **METER}],
         "aggregations": [
@@ -126,12 +126,16 @@ def document() -> dict[str, Any]:
         ],
         "compoundaggregations": [{"name": "compound", "code": "compound", "product": "inference", "calculation": COMPOUND, **common}],
         "plantemplates": [
-            {"product": "inference", "name": "Monthly", "code": "monthly", "currency": "USD", "billFrequency": "MONTHLY", "standingCharge": 1, "minimumSpend": 5}
+            {"product": "inference", "name": "Monthly", "code": "monthly", "currency": "USD", "billFrequency": "MONTHLY"}
+            | {"standingCharge": 1, "minimumSpend": 5}
         ],
         "plans": [{"name": "Plan", "code": "plan", "planTemplate": "monthly"}],
         "pricings": [
             *({"aggregation": code, "cumulative": cumulative, "pricingBands": bands, **start} for code, (_, _, cumulative, bands) in PRICES.items()),
-            *({"aggregation": "by_segment", "cumulative": True, "segment": s, "pricingBands": _bands(("0", "0", SEGMENT_PRICE)), **start} for s in SEGMENTS),
+            *(
+                {"aggregation": "by_segment", "cumulative": True, "segment": s, "pricingBands": _bands(("0", "0", SEGMENT_PRICE)), **start}
+                for s in SEGMENTS
+            ),
             {"compoundAggregation": "compound", "cumulative": True, "pricingBands": _bands(("0", "0", "0.00001")), **start},
         ],
     }

@@ -28,6 +28,10 @@ from m3ter import M3ter
 #: Millionths of a dollar, so that a price per token is a short number and a sub-cent charge is shown exactly.
 MICRO = "UUS"
 FRESH_S = 30.0
+#: Model, first day, day after the last, price per prompt token and per completion token in micro-dollars.
+Window = tuple[str, date, date | None, Decimal, Decimal]
+#: Model, first day of the service period, tokens, micro-dollars.
+Line = tuple[str, str, Decimal, Decimal]
 #: The account of the few events without a user.
 ANONYMOUS = "anonymous"
 
@@ -134,6 +138,11 @@ def priced(org: Organization, plan: dict[str, Any], agg: dict[str, Any], bands: 
     org.post("pricings", planId=plan["id"], aggregationId=agg["id"], pricingBands=rows, **body)
 
 
+def summed(meter: dict[str, Any], field: str, function: str = "SUM") -> dict[str, str]:
+    """An aggregation of a usage query."""
+    return {"meterId": meter["id"], "fieldCode": field, "fieldType": "MEASURE", "function": function}
+
+
 def money(value: Any) -> Decimal:
     """The number of an answer, as the shortest decimal of the double that the SDK made of it."""
     return Decimal(str(value))
@@ -214,7 +223,7 @@ def azure(org: Organization, folder: Path, checks: Checks) -> None:
         startDate="2023-11-16T00:00:00Z",
         endDate="2023-11-17T00:00:00Z",
         groups=[{"groupType": "ACCOUNT"}, {"groupType": "TIME", "frequency": "HOUR"}],
-        aggregations=[{"meterId": meter["id"], "fieldCode": c, "fieldType": "MEASURE", "function": "SUM"} for c in ("context_tokens", "generated_tokens")],
+        aggregations=[summed(meter, "context_tokens"), summed(meter, "generated_tokens")],
     )["data"]
     found = sorted((r["accountCode"], r["startTime"][:19].replace("T", " "), r["context_tokens.SUM"], r["generated_tokens.SUM"]) for r in hours)
     checks.equal("azure by hour", found, sorted((r["account"], r["h"], r["context_tokens"], r["generated_tokens"]) for r in expected["by_hour"]))
@@ -231,12 +240,15 @@ def aider(org: Organization, folder: Path, checks: Checks) -> None:
         name="Messages",
         code="message_send",
         productId=product["id"],
-        dataFields=[{"category": "WHAT", "code": "main_model", "name": "Model"}, *numbers, {"category": "COST", "code": "cost", "name": "Cost", "unit": "USD"}],
+        dataFields=[
+            {"category": "WHAT", "code": "main_model", "name": "Model"},
+            *numbers,
+            {"category": "COST", "code": "cost", "name": "Cost", "unit": "USD"},
+        ],
         derivedFields=[],
     )
-    events = org.post(
-        "meters", name="Events", code="event", productId=product["id"], dataFields=[{"category": "WHAT", "code": "event", "name": "Event"}], derivedFields=[]
-    )
+    event_field = {"category": "WHAT", "code": "event", "name": "Event"}
+    events = org.post("meters", name="Events", code="event", productId=product["id"], dataFields=[event_field], derivedFields=[])
     template = org.post("plantemplates", name="List", code="list", productId=product["id"], currency=MICRO, billFrequency="MONTHLY", standingCharge=0)
     plan = org.post("plans", name="List prices", code="list", planTemplateId=template["id"])
     models = sorted({row["main_model"] for row in expected["prices_used"]})
@@ -280,13 +292,13 @@ def aider(org: Organization, folder: Path, checks: Checks) -> None:
     checks.equal("aider logged cost", cost_total, Decimal(expected["totals"]["logged_cost_usd"]))
     checks.equal("aider list cost", list_total, Decimal(expected["totals"]["list_cost_usd"]))
     period = {"startDate": "2024-08-01T00:00:00Z", "endDate": "2025-03-01T00:00:00Z"}
-    counts = org.post("usage/query", **period, aggregations=[{"meterId": meter["id"], "fieldCode": "cost", "fieldType": "MEASURE", "function": f} for f in ("SUM", "COUNT")])
+    counts = org.post("usage/query", **period, aggregations=[summed(meter, "cost"), summed(meter, "cost", "COUNT")])
     checks.equal("aider explorer", (money(counts["data"][0]["cost.SUM"]), counts["data"][0]["cost.COUNT"]), (Decimal("74.975541446"), 2658))
-    others = org.post("usage/query", **period, aggregations=[{"meterId": events["id"], "fieldCode": "event", "fieldType": "DIMENSION", "function": "COUNT"}])
+    others = org.post("usage/query", **period, aggregations=[summed(events, "event", "COUNT") | {"fieldType": "DIMENSION"}])
     checks.equal("aider distinct events", others["data"][0]["event.COUNT"] + 2658, expected["distinct_event_ids"])
 
 
-def price_windows(used: list[dict[str, Any]]) -> list[tuple[str, date, date | None, Decimal, Decimal]]:
+def price_windows(used: list[dict[str, Any]]) -> list[Window]:
     """Per model, the price of each snapshot from its date (the oldest: from ever) to the next one's.
 
     Prices are per million tokens in dollars, that is per token in micro-dollars.
@@ -303,7 +315,7 @@ def price_windows(used: list[dict[str, Any]]) -> list[tuple[str, date, date | No
     return windows
 
 
-def expected_lines(events: pl.DataFrame, windows: list[tuple[str, date, date | None, Decimal, Decimal]]) -> dict[str, list[tuple[str, str, Decimal, Decimal]]]:
+def expected_lines(events: pl.DataFrame, windows: list[Window]) -> dict[str, list[Line]]:
     """Month -> sorted (model, service period start, tokens, micro-dollars), straight from the canonical events."""
     sums: dict[tuple[str, str, str, str], tuple[Decimal, Decimal]] = {}
     for row in events.filter(pl.col("event") == "message_send").iter_rows(named=True):
@@ -316,7 +328,7 @@ def expected_lines(events: pl.DataFrame, windows: list[tuple[str, date, date | N
             key = (row["user_id"] or ANONYMOUS, str(start), row["main_model"], kind)
             tokens, _ = sums.get(key, (Decimal(0), Decimal(0)))
             sums[key] = (tokens + row[f"{kind}_tokens"], price)
-    lines: dict[str, list[tuple[str, str, Decimal, Decimal]]] = defaultdict(list)
+    lines: dict[str, list[Line]] = defaultdict(list)
     for (_, start_day, model, _), (tokens, price) in sums.items():
         lines[start_day[:7]].append((model, start_day, tokens, (tokens * price).quantize(Decimal("0.00001"), ROUND_HALF_UP).normalize()))
     return defaultdict(list, {month: sorted((m, s, q, Decimal(a)) for m, s, q, a in rows) for month, rows in lines.items()})
@@ -331,7 +343,12 @@ def delivered(raw: pl.DataFrame) -> Iterator[dict[str, Any]]:
         if event["event"] == "message_send":
             properties = event["properties"]
             measure = {c: properties[c] for c in ("prompt_tokens", "completion_tokens")}
-            yield common | {"meter": "message_send", "what": {"main_model": properties["main_model"]}, "measure": measure, "cost": {"cost": properties["cost"]}}
+            yield common | {
+                "meter": "message_send",
+                "what": {"main_model": properties["main_model"]},
+                "measure": measure,
+                "cost": {"cost": properties["cost"]},
+            }
         else:
             yield common | {"meter": "event", "what": {"event": event["event"]}}
 

@@ -54,9 +54,12 @@ class Scenario:
 
     def _take(self, verb: str, step: dict[str, Any]) -> None:
         wanted = step.get("error")
+        refusal = None
         try:
             getattr(self, f"_{verb}")(self._filled(step[verb]), step)
-        except APIStatusError as refusal:
+        except APIStatusError as error:
+            refusal = error
+        if refusal is not None:
             allowed = wanted if isinstance(wanted, list) else [wanted]
             assert refusal.status_code in allowed, f"HTTP {refusal.status_code}, wanted {wanted}: {refusal.response.text[:800]}"
             assert refusal.response.json()["message"], "a refusal without a message"

@@ -4,13 +4,12 @@ Put here the fields and bounds of the requests. Keep out what needs the database
 many jobs run). Source: wire.json BillJobRequest, billing.md 3.1.
 """
 
-from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 from transforms.entities.organization import CurrencyConversion, time_zone
-from transforms.entities.resource import Id, ValueObject
+from transforms.entities.resource import Day, Id, Integer, ValueObject
 
 
 def _known_time_zone(name: str) -> str:
@@ -25,24 +24,24 @@ JobFrequency = Literal["DAILY", "WEEKLY", "MONTHLY", "ANNUALLY", "AD_HOC"]
 class BillJobOverrides(ValueObject):
     """A job's departures from the organization's settings; kept on its bills, so that a recalculation repeats them."""
 
-    due_date: date | None = None
-    external_invoice_date: date | None = None
+    due_date: Day | None = None
+    external_invoice_date: Day | None = None
     target_currency: Annotated[str, StringConstraints(min_length=3, max_length=3)] | None = None
     currency_conversions: Annotated[list[CurrencyConversion], Field(max_length=250)] | None = None
     timezone: Annotated[str, AfterValidator(_known_time_zone)] | None = None
-    year_epoch: date | None = None
-    month_epoch: date | None = None
-    week_epoch: date | None = None
-    day_epoch: date | None = None
+    year_epoch: Day | None = None
+    month_epoch: Day | None = None
+    week_epoch: Day | None = None
+    day_epoch: Day | None = None
 
 
 class BillJobRequest(BillJobOverrides):
     """Bill the accounts (all of them where none is named) whose billing period ends on a day."""
 
-    last_date_in_billing_period: date | None = None
-    bill_date: date | None = None
+    last_date_in_billing_period: Day | None = None
+    bill_date: Day | None = None
     billing_frequency: JobFrequency | None = None
-    bill_frequency_interval: Annotated[int, Field(ge=1, le=365)] | None = None
+    bill_frequency_interval: Annotated[Integer, Field(ge=1, le=365)] | None = None
     account_ids: Annotated[list[Id], Field(min_length=1, max_length=100)] | None = None
 
     @property

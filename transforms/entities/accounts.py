@@ -1,6 +1,5 @@
 """Who pays: accounts and the plans attached to them."""
 
-from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
@@ -10,6 +9,7 @@ from transforms.entities.organization import BillCreditType, StatementAutoGenera
 from transforms.entities.resource import (
     Code,
     CodeReference,
+    Day,
     EmailAddress,
     EntityWithCustomFields,
     Id,
@@ -43,7 +43,7 @@ class Account(EntityWithCustomFields):
     email_address: EmailAddress
     address: Address | None = None
     parent_account_id: Annotated[Id | None, Reference("Account")] = None
-    bill_epoch: date | None = None
+    bill_epoch: Day | None = None
     purchase_order_number: Annotated[str | None, StringConstraints(max_length=100)] = None
     currency: Annotated[str | None, CodeReference("Currency")] = None
     statement_definition_id: str | None = None
@@ -71,6 +71,6 @@ class AccountPlan(EntityWithCustomFields):
     start_date: Instant
     end_date: Instant | None = None
     code: Code | None = None
-    bill_epoch: date | None = None
+    bill_epoch: Day | None = None
     contract_id: Id | None = None
     child_billing_mode: ChildBillingMode | None = None

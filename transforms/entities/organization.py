@@ -13,7 +13,9 @@ from pydantic import AfterValidator, Field, StringConstraints
 from transforms.entities.resource import (
     CodeReference,
     CustomFieldValue,
+    Day,
     Entity,
+    Flag,
     Id,
     Identifier,
     Integer,
@@ -93,28 +95,28 @@ class OrganizationConfig(Entity):
     """Defaults of the organization for periods, currencies and bills. Source: billing.md 1.9, 2.2, 2.9."""
 
     timezone: Annotated[str, AfterValidator(_known_time_zone)] = "UTC"
-    year_epoch: date = date(2022, 1, 1)
-    month_epoch: date = date(2022, 1, 1)
-    week_epoch: date = date(2022, 1, 3)
-    day_epoch: date = date(2022, 1, 1)
+    year_epoch: Day = date(2022, 1, 1)
+    month_epoch: Day = date(2022, 1, 1)
+    week_epoch: Day = date(2022, 1, 3)
+    day_epoch: Day = date(2022, 1, 1)
     currency: Annotated[str, StringConstraints(min_length=1), CodeReference("Currency")] = "USD"
     currency_conversions: list[CurrencyConversion] = Field(default_factory=list)
     days_before_bill_due: Annotated[Integer, Field(gt=0)] = 30
     scheduled_bill_interval: Number | None = None
     scheduled_bill_offset: Annotated[Integer, Field(ge=0, le=23)] | None = None
-    standing_charge_bill_in_advance: bool = False
-    commitment_fee_bill_in_advance: bool = False
-    minimum_spend_bill_in_advance: bool = False
+    standing_charge_bill_in_advance: Flag = False
+    commitment_fee_bill_in_advance: Flag = False
+    minimum_spend_bill_in_advance: Flag = False
     auto_approve_bills_grace_period: Annotated[Integer, Field(gt=0)] | None = None
     auto_approve_bills_grace_period_unit: TimePeriodUnit | None = None
     external_invoice_date: InvoiceDate = InvoiceDate.FIRST_DAY_OF_NEXT_PERIOD
-    suppressed_empty_bills: bool = False
-    consolidate_bills: bool = False
+    suppressed_empty_bills: Flag = False
+    consolidate_bills: Flag = False
     default_statement_definition_id: Id | None = None
     auto_generate_statement_mode: StatementAutoGenerateMode = StatementAutoGenerateMode.NONE
     credit_application_order: list[BillCreditType] = Field(default_factory=lambda: [BillCreditType.PREPAYMENT, BillCreditType.BALANCE])
-    allow_negative_balances: bool = False
-    allow_overlapping_plans: bool = False
+    allow_negative_balances: Flag = False
+    allow_overlapping_plans: Flag = False
     bill_prefix: str | None = None
     sequence_start_number: Integer | None = None
     late_usage: LateUsage = LateUsage.CARRY_FORWARD
@@ -125,7 +127,7 @@ class Currency(Entity):
 
     name: Name
     code: Identifier | None = None
-    archived: bool = False
+    archived: Flag = False
     max_decimal_places: Annotated[Integer, Field(ge=0, le=5)] | None = None
     rounding_mode: RoundingMode | None = None
 

@@ -12,6 +12,7 @@ from transforms.entities.resource import (
     CodeReference,
     Entity,
     EntityWithCustomFields,
+    Flag,
     Id,
     Instant,
     Integer,
@@ -41,8 +42,8 @@ class PlanTemplate(EntityWithCustomFields):
     ordinal: Annotated[LongInteger, Field(ge=0)] | None = None
     minimum_spend: Amount | None = None
     minimum_spend_description: Text | None = None
-    standing_charge_bill_in_advance: bool | None = None
-    minimum_spend_bill_in_advance: bool | None = None
+    standing_charge_bill_in_advance: Flag | None = None
+    minimum_spend_bill_in_advance: Flag | None = None
 
 
 class Plan(EntityWithCustomFields):
@@ -56,11 +57,11 @@ class Plan(EntityWithCustomFields):
     standing_charge: Amount | None = None
     standing_charge_description: Text | None = None
     ordinal: Annotated[LongInteger, Field(ge=0)] | None = None
-    bespoke: bool | None = None
+    bespoke: Flag | None = None
     minimum_spend: Amount | None = None
     minimum_spend_description: Text | None = None
-    standing_charge_bill_in_advance: bool | None = None
-    minimum_spend_bill_in_advance: bool | None = None
+    standing_charge_bill_in_advance: Flag | None = None
+    minimum_spend_bill_in_advance: Flag | None = None
     minimum_spend_accounting_product_id: Annotated[Id | None, Reference("Product")] = None
     standing_charge_accounting_product_id: Annotated[Id | None, Reference("Product")] = None
     account_id: Annotated[Id | None, Reference("Account")] = None
@@ -101,8 +102,8 @@ class Pricing(Entity):
     aggregation_type: Annotated[AggregationType | None, ReadOnly()] = None
     code: Code | None = None
     type: PricingType = PricingType.DEBIT
-    cumulative: bool = False
-    tiers_span_plan: bool = False
+    cumulative: Flag = False
+    tiers_span_plan: Flag = False
     segment: dict[str, str] | None = None
     segment_string: Annotated[str | None, ReadOnly()] = None
     start_date: Instant
@@ -110,7 +111,7 @@ class Pricing(Entity):
     description: Text | None = None
     minimum_spend: Amount | None = None
     minimum_spend_description: Text | None = None
-    minimum_spend_bill_in_advance: bool | None = None
+    minimum_spend_bill_in_advance: Flag | None = None
     pricing_bands: Annotated[list[PricingBand], Field(min_length=1)]
     overage_pricing_bands: list[PricingBand] | None = None
     accounting_product_id: Annotated[Id | None, Reference("Product")] = None

@@ -7,6 +7,7 @@ versions, paging and history. Put here the vocabulary of declarations; keep out 
 An option beyond the five is a sign that the entity wants a hand-written router.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -14,7 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from transforms.errors import EntityInvalid, FieldProblem
@@ -41,6 +42,9 @@ class CodeReference:
 @dataclass(frozen=True)
 class ReadOnly:
     """Marks a field that clients see but never set: ignored in a request body, filled by the resource's check."""
+
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def _without_control_characters(value: str) -> str:
@@ -81,11 +85,18 @@ def _string_or_number(value: Any) -> Any:
 
 
 def _moment(value: Any) -> Any:
-    """A date alone stands for its midnight, as the public clients send it; numbers are not taken for Unix time."""
-    if isinstance(value, (int, float, Decimal)):
-        raise ValueError("must be a date and time such as 2025-01-31T00:00:00Z")  # noqa: TRY004
+    """A date alone stands for its midnight, as the public clients send it; numbers, also in quotes, are not taken for Unix time."""
+    if isinstance(value, (int, float, Decimal)) or (isinstance(value, str) and not _DAY.match(value)):
+        raise ValueError("must be a date and time such as 2025-01-31T00:00:00Z")
     if isinstance(value, str) and len(value) == 10:
         return f"{value}T00:00:00Z"
+    return value
+
+
+def _calendar_day(value: Any) -> Any:
+    """Numbers, also in quotes, are not taken for Unix time."""
+    if isinstance(value, (int, float, Decimal)) or (isinstance(value, str) and not _DAY.match(value)):
+        raise ValueError("must be a date such as 2025-01-31")
     return value
 
 
@@ -115,6 +126,10 @@ Amount = Annotated[Number, Field(ge=0)]
 PositiveNumber = Annotated[Number, Field(gt=0)]
 #: An instant, always in UTC.
 Instant = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_utc)]
+#: A calendar day without a time zone.
+Day = Annotated[date, BeforeValidator(_calendar_day)]
+#: true or false, and no word for them.
+Flag = Annotated[bool, Strict()]
 CustomFieldValue = Annotated[str | Decimal, BeforeValidator(_string_or_number)]
 CustomFieldValues = Annotated[dict[str, CustomFieldValue], Field(max_length=100)]
 

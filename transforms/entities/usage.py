@@ -10,6 +10,7 @@ from transforms.entities.resource import (
     Amount,
     Code,
     EntityWithCustomFields,
+    Flag,
     Id,
     Identifier,
     Name,
@@ -142,7 +143,7 @@ class CompoundAggregation(EntityWithCustomFields):
     quantity_per_unit: PositiveNumber
     rounding: Rounding
     unit: Unit
-    evaluate_null_aggregations: bool = False
+    evaluate_null_aggregations: Flag = False
     accounting_product_id: Annotated[Id | None, Reference("Product")] = None
     #: The segments that the formula has (DECISIONS 20).
     segments: Annotated[list[Segment] | None, ReadOnly()] = None

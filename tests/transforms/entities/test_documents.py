@@ -184,3 +184,22 @@ def test_unknown_fields_are_found_at_any_depth() -> None:
 def test_paths_are_spelled_as_clients_write_them() -> None:
     assert wire_path(("pricingBands", 0, "unitPrice")) == "pricingBands[0].unitPrice"
     assert wire_path(("customFields", "a b", "[key]")) == "customFields.a b"
+
+
+@pytest.mark.parametrize("spelled", ["yes", "true", "1", 1, 0, Decimal(1)])
+def test_a_flag_is_true_or_false(spelled: Any) -> None:
+    with pytest.raises(EntityInvalid, match="suppressedEmptyBills"):
+        validated(OrganizationConfig, {"suppressedEmptyBills": spelled})
+
+
+@pytest.mark.parametrize("spelled", ["2025", "1735689600", "-1735689600", "1735689600.5", 1735689600, Decimal(1735689600), "20250101", "soon", ""])
+def test_a_number_is_no_day_and_no_instant(spelled: Any) -> None:
+    with pytest.raises(EntityInvalid, match="monthEpoch.*2025-01-31"):
+        validated(OrganizationConfig, {"monthEpoch": spelled})
+    with pytest.raises(EntityInvalid, match="startDate.*2025-01-31T00:00:00Z"):
+        validated(AccountPlan, {"accountId": "a" * 36, "planId": "p" * 36, "startDate": spelled})
+
+
+def test_a_day_may_be_written_as_its_midnight() -> None:
+    for spelled in ("2025-01-31", "2025-01-31T00:00:00Z", date(2025, 1, 31)):
+        assert validated(OrganizationConfig, {"monthEpoch": spelled}).month_epoch == date(2025, 1, 31)

@@ -172,9 +172,15 @@ def bill_document(header: Mapping[str, Any], lines: Lines | None, products: Prod
 
 
 def certificate_of(header: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What landed in the bill's period and what became of it (DECISIONS 16), as counted when it was calculated."""
+    """What landed in the bill's period and what became of it (DECISIONS 16), as counted when it was calculated.
+
+    ``unmatched`` counts the account's own usage that no segment of a priced aggregation matches, so that it is not charged
+    (DECISIONS 19).
+    """
     own = (header["start_date"].isoformat(), header["end_date"].isoformat())
-    return next((c for c in header["certificates"] if (c["startDate"], c["endDate"]) == own), None)
+    counted = next((c for c in header["certificates"] if (c["startDate"], c["endDate"]) == own), None)
+    unmatched = [{key: value for key, value in entry.items() if value is not None} for entry in header["unmatched"]]
+    return None if counted is None else {**counted, "unmatched": unmatched}
 
 
 def line_item_document(header: Mapping[str, Any], line: Mapping[str, Any], products: Products) -> dict[str, Any]:

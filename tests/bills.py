@@ -19,6 +19,7 @@ from transforms.billing.headers import stored_headers
 from transforms.billing.job_requests import BillJobOverrides, BillJobRequest
 from transforms.datasets import BILL_LINE_ITEMS, BILLS
 from transforms.entities.accounts import Account
+from transforms.rating.run import UNMATCHED_SCHEMA
 
 D = Decimal
 PERIOD = (date(2025, 1, 1), date(2025, 1, 31))
@@ -130,14 +131,18 @@ def put(
     claim: BillJob | None = None,
     calculation: Calculation | None = None,
     failures: Sequence[dict[str, str | None]] = (),
+    unmatched: Sequence[tuple[str, str | None, int]] = (),
 ) -> list[str]:
-    """Store the bills as a finished job does; their ids."""
+    """Store the bills as a finished job does; their ids. Each has the ``unmatched`` usage: aggregation id, code, measurements."""
     claim = claim or claim_of(database, org_id)
     calculation = calculation or calculation_of(database, org_id)
     headers, lines = (pl.concat(part) for part in zip(*bills, strict=True))
     bill_lines.committed(lake, org_id, calculation.id, bill_lines.written(lake, org_id, calculation.id, lines))
     with database.transaction() as connection:
-        count = stored(connection, claim, calculation, stored_headers(headers, lines, overrides=BillJobOverrides(), timezone="UTC"), list(failures))
+        rows = [(bill_id, *entry) for bill_id in headers["bill_id"] for entry in unmatched]
+        left = pl.DataFrame(rows, schema=UNMATCHED_SCHEMA, orient="row")
+        written = stored_headers(headers, lines, unmatched=left, overrides=BillJobOverrides(), timezone="UTC")
+        count = stored(connection, claim, calculation, written, list(failures))
         ids = list(bill_jobs.job(connection, org_id, claim.id).bill_ids)
     assert len(ids) == count
     return ids

@@ -79,10 +79,12 @@ def offer(
     return Offer(template.id, plan.id, pricing.id, account_ids, account_plan_ids)
 
 
-def usage_body(quantities: dict[str, str], *, day: int = 10, uid: str = "") -> bytes:
+def usage_body(quantities: dict[str, str], *, day: int = 10, uid: str = "", region: str | None = None) -> bytes:
     """A request body with one measurement per account (code -> qty) in January 2025."""
+    where = {} if region is None else {"where": {"region": region}}
     measurements = [
         {"uid": f"{uid}{code}-{day}", "meter": "calls", "account": code, "ts": f"2025-01-{day:02}T12:00:00Z", "measure": {"qty": Decimal(quantity)}}
+        | where
         for code, quantity in quantities.items()
     ]
     return msgspec.json.Encoder(decimal_format="number").encode({"measurements": measurements})

@@ -130,9 +130,7 @@ def ran(database: Database, lake: Lake, landing_root: Path, claim: BillJob) -> J
         failed: set[str] = set()
         for result in results(given, scope, shard_done=progress.shard_done):
             files += bill_lines.written(lake, claim.org_id, calculation_id, result.line_items)
-            headers.append(
-                stored_headers(result.bills, result.line_items, overrides=scope.overrides, timezone=scope.timezone(given.configuration)),
-            )
+            headers.append(_headers(result, scope, given.configuration))
             line_count += result.line_items.height
             bill_ids |= set(result.bills["bill_id"])
             failed |= set(result.failures["account_id"])
@@ -209,14 +207,20 @@ def previewed(
     for result in results(given, scope, shard_done=lambda _: None):
         for failure in result.failures.iter_rows(named=True):
             raise Unratable(failure["reason"])
-        headers = stored_headers(result.bills, result.line_items, overrides=scope.overrides, timezone=scope.timezone(given.configuration))
+        headers = _headers(result, scope, given.configuration)
         for header in headers.iter_rows(named=True):
-            conversions = json.loads(header["currency_conversions"])
+            decoded = {name: json.loads(header[name]) for name in ("currency_conversions", "unmatched")}
             with database.transaction() as connection:
                 counted = provenance.certificates(connection, org_id, [(header["start_date"], header["end_date"])])
             lines = result.line_items.filter(pl.col("bill_id") == header["id"]).sort("sequence_number")
-            return {**header, "currency_conversions": conversions, "certificates": counted}, lines.to_dicts()
+            return {**header, **decoded, "certificates": counted}, lines.to_dicts()
     raise Refused(f"account {account_id} has no {request.billing_frequency} bill for that date")
+
+
+def _headers(result: BillRunResult, scope: BillScope, configuration: Configuration) -> pl.DataFrame:
+    return stored_headers(
+        result.bills, result.line_items, unmatched=result.unmatched, overrides=scope.overrides, timezone=scope.timezone(configuration)
+    )
 
 
 def _scopes(database: Database, claim: BillJob, given: Inputs) -> tuple[list[BillScope], list[Failure]]:

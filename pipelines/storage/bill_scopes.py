@@ -46,7 +46,8 @@ class BillScope:
         if self.bills is None:
             return result
         named = pl.col("bill_id").is_in(list(self.bills))
-        return BillRunResult(bills=result.bills.filter(named), line_items=result.line_items.filter(named), failures=result.failures)
+        bills, line_items, unmatched = (frame.filter(named) for frame in (result.bills, result.line_items, result.unmatched))
+        return BillRunResult(bills=bills, line_items=line_items, failures=result.failures, unmatched=unmatched)
 
     def missing(self, bill_ids: set[str], failed_account_ids: set[str]) -> list[Failure]:
         """A failure per named bill that did not come out though its account did not fail: it is left as it stands."""

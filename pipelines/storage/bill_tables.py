@@ -96,6 +96,8 @@ BILLS = sa.Table(
     sa.Column("currency_conversions", JSONB, nullable=False, server_default="[]"),
     sa.Column("bill_total", MONEY, nullable=False),
     sa.Column("line_count", sa.Integer, nullable=False),
+    # Usage that no segment matched, for its certificate: [{"aggregationId", "aggregationCode", "measurements"}].
+    sa.Column("unmatched", JSONB, nullable=False, server_default="[]"),
     sa.Column("purchase_order_number", sa.Text),
     sa.Column("sequential_invoice_number", sa.Text),
     sa.Column("json_statement_generated", sa.Boolean, nullable=False, server_default=sa.false()),

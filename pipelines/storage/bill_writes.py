@@ -39,6 +39,7 @@ _CALCULATED = (
     "currency_conversions",
     "bill_total",
     "line_count",
+    "unmatched",
     "purchase_order_number",
     "overrides",
 )

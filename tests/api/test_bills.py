@@ -41,7 +41,8 @@ def bills(database: Database, lake: Lake, organization: Credentials) -> dict[str
     acme, beta = account_of(database, org_id, "acme"), account_of(database, org_id, "beta")
     with database.transaction() as connection:
         product = config_store.created(connection, org_id, Product(name="Calls", code="calls"), "tester")
-    first = put(database, lake, org_id, [frames(acme, ["1.25", "2.005"], product_id=product.id)])
+    left: list[tuple[str, str | None, int]] = [("aggregation-1", None, 2), ("aggregation-2", "by_region", 3_000_000_000)]
+    first = put(database, lake, org_id, [frames(acme, ["1.25", "2.005"], product_id=product.id)], unmatched=left)
     second = put(database, lake, org_id, [frames(acme, ["3"], bill_date=date(2025, 3, 1))])
     third = put(database, lake, org_id, [frames(beta, ["4", "5", "6"])])
     return {"acme-2": first[0], "acme-3": second[0], "beta-2": third[0], "acme": acme.id, "beta": beta.id, "product": product.id}
@@ -74,7 +75,19 @@ def test_a_bill_carries_everything_exactly(sdk: M3ter, api: Any, bills: dict[str
     assert line["conversionRate"] == 1
     assert "pricingBandId" not in line["usagePerPricingBand"][0]
     assert None not in line.values()
-    assert raw["certificate"] == {"startDate": "2025-01-01", "endDate": "2025-01-31", "landed": 3, "accepted": 2, "duplicates": 1, "rejected": 0}
+    assert raw["certificate"] == {
+        "startDate": "2025-01-01",
+        "endDate": "2025-01-31",
+        "landed": 3,
+        "accepted": 2,
+        "duplicates": 1,
+        "rejected": 0,
+        "unmatched": [
+            {"aggregationId": "aggregation-1", "measurements": 2},
+            {"aggregationId": "aggregation-2", "aggregationCode": "by_region", "measurements": 3_000_000_000},
+        ],
+    }
+    assert get(api, f"bills/{bills['beta-2']}")["certificate"]["unmatched"] == []
     assert len(raw["configurationHash"]) == 64
     assert raw["datasetVersions"] == {"measurements/m": 3}
 

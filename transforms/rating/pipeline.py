@@ -23,6 +23,7 @@ from transforms.rating.minimum_spends import minimum_spends
 from transforms.rating.run import BillRun, BillRunResult
 from transforms.rating.standing_charges import standing_charges
 from transforms.rating.state import Progress, resolved
+from transforms.rating.unmatched_usage import unmatched_usage
 from transforms.rating.usage_charges import rated_usage, usage_charges
 from transforms.rating.usage_credits import usage_credits
 
@@ -74,7 +75,7 @@ def billed(configuration: Configuration, usage: Mapping[str, MeterUsage], run: B
     lines = ordered(split.with_columns(rating.due["bill"].gather(split["due"])))
     headers, failures = bills(rating, lines)
     made = headers.filter("is_made").select(*BILLS.columns)
-    return BillRunResult(made, line_items(rating, lines, headers), failures)
+    return BillRunResult(made, line_items(rating, lines, headers), failures, unmatched_usage(rating, headers))
 
 
 __all__ = ["STEPS", "BillRun", "BillRunResult", "Step", "billed"]

@@ -18,6 +18,14 @@ FAILURES_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "reason": pl.String,
 }
 
+#: One row per bill and aggregation with usage that none of its segments matches, so that nobody is charged for it (DECISIONS 19).
+UNMATCHED_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "bill_id": pl.String,
+    "aggregation_id": pl.String,
+    "aggregation_code": pl.String,
+    "measurements": pl.Int64,
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class BillRun:
@@ -67,8 +75,10 @@ class BillRunResult:
         line_items: Dataset BILL_LINE_ITEMS without ``calculation_id``, sorted by bill as in ``bills`` and then by
             sequence_number. The converted subtotals of a bill's lines sum to its bill_total.
         failures: See FAILURES_SCHEMA; a bill that is here is neither in ``bills`` nor in ``line_items``.
+        unmatched: See UNMATCHED_SCHEMA, sorted by bill as in ``bills`` and then by aggregation_code and aggregation_id.
     """
 
     bills: pl.DataFrame
     line_items: pl.DataFrame
     failures: pl.DataFrame
+    unmatched: pl.DataFrame

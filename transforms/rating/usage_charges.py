@@ -65,7 +65,7 @@ def offer_frame(rating: Rating) -> pl.DataFrame:
     return frame.join(windows, on=keys, nulls_equal=True, maintain_order="left")
 
 
-def _rated_windows(rating: Rating, offers: pl.DataFrame) -> pl.DataFrame:
+def rated_windows(rating: Rating, offers: pl.DataFrame) -> pl.DataFrame:
     """Billing period, account plan and pricing dates intersected: one row per due account plan and pricing window."""
     per_window = offers.with_columns(spans=pl.col("offer_spans").any().over("pricing_window"))
     per_window = per_window.unique("pricing_window", maintain_order=True).drop("offer", "segment_index", "offer_spans")
@@ -184,7 +184,7 @@ def rated_usage(rating: Rating) -> tuple[pl.DataFrame, pl.DataFrame]:
         ``offer``, ``service_start``, ``account_number`` (null for the account that pays), ``quantity``.
     """
     offers = offer_frame(rating)
-    windows = _rated_windows(rating, offers)
+    windows = rated_windows(rating, offers)
     if windows.is_empty():
         return no_lines(), pl.DataFrame(schema=_SHARES)
     priced, shares = _priced(rating, _with_earlier(rating, windows), offers)

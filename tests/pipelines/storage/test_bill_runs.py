@@ -22,6 +22,7 @@ from transforms.billing import shards
 from transforms.billing.job_requests import BillJobRecalculateRequest, BillJobRequest
 from transforms.entities.organization import OrganizationConfig
 from transforms.entities.plans import Pricing
+from transforms.entities.usage import Aggregation, DataField, Meter
 from transforms.errors import Refused
 
 D = Decimal
@@ -114,6 +115,44 @@ def test_calculating_again_without_a_change_repeats_every_byte(org: Organization
     assert org.content() == before
     assert org.bills()["acme"]["version"] == 4
     assert org.bills()["beta"]["version"] == 2
+
+
+def test_usage_that_no_segment_matches_is_stated_on_the_bill_and_on_its_preview(org: Organization) -> None:
+    plans = offer(org.database, org.org_id, ["acme", "beta"])
+    aggregation_id = _priced_by_region(org, plans.plan_id)
+    for region, day in (("eu", 10), ("us", 11), ("us", 12)):
+        org.used({"acme": "4"}, day=day, region=region)
+    org.used({"beta": "4"}, region="eu")
+    left = [{"aggregationId": aggregation_id, "aggregationCode": "by_region", "measurements": 2}]
+    request = BillJobRequest.model_validate(JANUARY.model_dump() | {"account_ids": [plans.account_ids["acme"]]})
+    assert bill_runs.previewed(org.database, org.lake, org.landing, org.org_id, request=request)[0]["unmatched"] == left
+    org.billed()
+    assert {code: header["unmatched"] for code, header in org.bills().items()} == {"acme": left, "beta": []}
+    org.used({"acme": "4"}, day=13, region="us")
+    org.recalculated(org.bills()["acme"]["id"])
+    assert [entry["measurements"] for entry in org.bills()["acme"]["unmatched"]] == [3]
+
+
+def _priced_by_region(org: Organization, plan_id: str) -> str:
+    """Give the meter of the offer a region, and the plan a price for the region eu; the id of the segmented aggregation."""
+    with org.database.transaction() as connection:
+        meter = config_store.entities(connection, org.org_id, Meter, code="calls")[0]
+        fields = [*meter.data_fields, DataField(category="WHERE", code="region", name="region")]
+        config_store.updated(connection, org.org_id, meter.id, meter.model_copy(update={"data_fields": fields}), "tester")
+        segments = {"segmentedFields": ["region"], "segments": [{"region": "eu"}]}
+        plain = {"targetField": "qty", "aggregation": "SUM", "quantityPerUnit": "1", "rounding": "NONE", "unit": "1"}
+        aggregation = Aggregation.model_validate({"name": "by region", "code": "by_region", "meterId": meter.id, **plain, **segments})
+        created = config_store.created(connection, org.org_id, aggregation, "tester")
+        bands = [{"lowerLimit": "0", "fixedPrice": "0", "unitPrice": "1"}]
+        price = {
+            "planId": plan_id,
+            "aggregationId": created.id,
+            "segment": {"region": "eu"},
+            "startDate": "2025-01-01T00:00:00Z",
+            "pricingBands": bands,
+        }
+        config_store.created(connection, org.org_id, Pricing.model_validate(price), "tester")
+    return created.id
 
 
 def test_late_usage_changes_the_bill_and_keeps_its_id(org: Organization) -> None:

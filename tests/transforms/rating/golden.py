@@ -311,5 +311,8 @@ def _check_bill(result: BillRunResult, bill: Mapping[str, Any], want: Mapping[st
         assert len(lines) == len(want["lines"]), [shown(line, ("type", "description", "subtotal")) for line in lines]
     if "total" in want:
         assert bill["bill_total"] == Decimal(want["total"]), [shown(line, ("type", "description", "subtotal")) for line in lines]
+    if "unmatched" in want:
+        left = result.unmatched.filter(pl.col("bill_id") == bill["bill_id"])
+        assert dict(left.select("aggregation_code", "measurements").iter_rows()) == want["unmatched"]
     heads = {k: v for k, v in want.items() if k in _BILL}
     assert {k: _plain(bill[_BILL[k]]) for k in heads} == {k: _wanted("start" if k.endswith("At") else k, v) for k, v in heads.items()}

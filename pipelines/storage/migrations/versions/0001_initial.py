@@ -339,6 +339,7 @@ def upgrade() -> None:
     sa.Column('currency_conversions', postgresql.JSONB(astext_type=sa.Text()), server_default='[]', nullable=False),
     sa.Column('bill_total', sa.Numeric(precision=38, scale=12), nullable=False),
     sa.Column('line_count', sa.Integer(), nullable=False),
+    sa.Column('unmatched', postgresql.JSONB(astext_type=sa.Text()), server_default='[]', nullable=False),
     sa.Column('purchase_order_number', sa.Text(), nullable=True),
     sa.Column('sequential_invoice_number', sa.Text(), nullable=True),
     sa.Column('json_statement_generated', sa.Boolean(), server_default=sa.text('false'), nullable=False),

@@ -52,8 +52,13 @@ _HEADERS: Mapping[int, Mapping[str, str]] = {409: {"x-should-retry": "false"}, 4
 
 def error_response(status: int, message: str, problems: tuple[FieldProblem, ...] = ()) -> Response:
     """The answer for an error: ``{"message", "errors": [{"field", "message"}]}``."""
-    body = {"message": message, "errors": [{"field": p.field, "message": p.message} for p in problems]}
+    body = {"message": _sendable(message), "errors": [{"field": _sendable(p.field), "message": _sendable(p.message)} for p in problems]}
     return json_response(body, status, _HEADERS.get(status))
+
+
+def _sendable(text: str) -> str:
+    """The text, which may quote a request, with half surrogate pairs spelled out: no UTF-8 has them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def status_of(error: MeterhouseError) -> int:

@@ -20,7 +20,7 @@ from pipelines.storage import bill_search, bill_store
 from pipelines.storage.bill_lines import lines_by_bill
 from pipelines.storage.bill_store import BillFilter, Header
 from pipelines.storage.config_lists import page_size as checked_size, page_token, sequence_of
-from transforms.billing.job_requests import BillJobRequest
+from transforms.billing.job_requests import BillApproveRequest, BillJobRequest
 from transforms.entities.documents import validated
 from transforms.entities.resource import BillingFrequency
 from transforms.errors import EntityInvalid
@@ -177,9 +177,7 @@ def approve_period(state: ProcessState, caller: Caller, last_date: str, frequenc
 @router.post("/approve")
 def approve(state: ProcessState, caller: Caller, body: Body) -> Response:
     """Approve the bills of ``billIds``. The public API's filters in the query do not apply when ids are given, and ids are required."""
-    ids = body.get("billIds") if isinstance(body, dict) else None
-    if not isinstance(ids, list) or not ids or not all(isinstance(i, str) for i in ids):
-        raise EntityInvalid.of("billIds", "billIds is required: a list of one or more ids of bills")
+    ids = validated(BillApproveRequest, body).bill_ids
     with state.database.transaction() as connection:
         count = bill_store.approved(connection, caller.org_id, ids, actor=caller.id)
     return _approved(count)

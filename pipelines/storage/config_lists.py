@@ -8,7 +8,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -181,5 +181,8 @@ def _day(connection: Connection, org_id: str, name: str, value: str) -> tuple[da
     configs = TABLES["OrganizationConfig"]
     zone = ZoneInfo(time_zone(connection.execute(select(configs.c.timezone).where(configs.c.org_id == org_id)).scalar_one()))
     start = datetime.combine(day, time(), zone)
-    end = datetime.combine(day + timedelta(days=1), time(), zone) - timedelta(microseconds=1)
-    return start.astimezone(UTC), end.astimezone(UTC)
+    end = datetime.combine(day, time.max, zone)
+    try:
+        return start.astimezone(UTC), end.astimezone(UTC)
+    except OverflowError:
+        raise EntityInvalid.of(name, f"{name} is {value!r}; it must lie in the years 1 to 9999 in every time zone") from None

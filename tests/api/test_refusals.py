@@ -129,3 +129,31 @@ def test_without_a_good_token_nothing_is_answered(api: TestClient) -> None:
 def test_every_domain_error_has_a_status() -> None:
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.MeterhouseError)}
     assert kinds - {errors.MeterhouseError} == set(STATUSES)
+
+
+def test_half_a_surrogate_pair_is_spelled_out_in_the_message(api: TestClient) -> None:
+    for body, field in (
+        (b'{"measurements": [{"account": "a", "meter": "m", "ts": "\\ud800"}]}', "measurements[0].ts"),
+        (b'{"measurements": ["\\ud800"]}', "measurements[0]"),
+    ):
+        answer = api.post(f"{base(api)}/measurements", content=body)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field)
+        assert "\\ud800" in answer.json()["message"]
+
+
+def test_measurements_nested_too_deeply(api: TestClient) -> None:
+    for body in (b'{"x":' + b"[" * 20000 + b"]" * 20000 + b"}", b'{"a":' * 5000 + b"1" + b"}" * 5000):
+        answer = api.post(f"{base(api)}/measurements", content=body)
+        assert (answer.status_code, answer.json()["message"]) == (400, "the body is nested too deeply")
+
+
+def test_ids_that_no_database_can_hold(api: TestClient) -> None:
+    for spelled in ("nul\x00", "\ud800", 5, None, ""):
+        answer = api.post(f"{base(api)}/bills/approve", content=json.dumps({"billIds": [spelled]}))
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["errors"][0]["field"] == "billIds[0]"
+
+
+def test_days_at_the_end_of_the_calendar(api: TestClient) -> None:
+    for day in ("9999-12-31", "0001-01-01"):
+        assert api.get(f"{base(api)}/pricings", params={"date": day}).status_code == 200

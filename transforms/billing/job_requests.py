@@ -50,6 +50,12 @@ class BillJobRequest(BillJobOverrides):
         return BillJobOverrides.model_validate({name: getattr(self, name) for name in BillJobOverrides.model_fields})
 
 
+class BillApproveRequest(ValueObject):
+    """Approve the named bills."""
+
+    bill_ids: Annotated[list[Id], Field(min_length=1)]
+
+
 class BillJobRecalculateRequest(ValueObject):
     """Compute the named bills again, for their own accounts, dates and overrides."""
 

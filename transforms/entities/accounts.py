@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import StringConstraints
 
-from transforms.entities.organization import BillCreditType, StatementAutoGenerateMode
+from transforms.entities.organization import BillCreditType, DaysBeforeDue, StatementAutoGenerateMode
 from transforms.entities.resource import (
     Code,
     CodeReference,
@@ -14,7 +14,6 @@ from transforms.entities.resource import (
     EntityWithCustomFields,
     Id,
     Instant,
-    Integer,
     Name,
     ReadOnly,
     Reference,
@@ -49,7 +48,7 @@ class Account(EntityWithCustomFields):
     statement_definition_id: str | None = None
     auto_generate_statement_mode: StatementAutoGenerateMode | None = None
     credit_application_order: list[BillCreditType] | None = None
-    days_before_bill_due: Annotated[Integer, Field(gt=0)] | None = None
+    days_before_bill_due: DaysBeforeDue | None = None
 
 
 class ChildBillingMode(StrEnum):

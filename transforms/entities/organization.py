@@ -69,7 +69,7 @@ SCHEDULED_BILL_INTERVALS = tuple(map(Decimal, ("0", "0.25", "0.5", "1", "2", "3"
 
 def time_zone(name: str) -> str:
     """The tz database name for the spellings users write: Europe/Berlin, UTC, GMT+1, UTC+1:00, +1:00, +1."""
-    with suppress(ZoneInfoNotFoundError, ValueError, IsADirectoryError, PermissionError):
+    with suppress(ZoneInfoNotFoundError, ValueError, OSError):
         return ZoneInfo(name).key
     found = re.fullmatch(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d\d))?", name)
     if found and int(found[2]) <= 14 and int(found[3] or 0) == 0:
@@ -81,6 +81,10 @@ def time_zone(name: str) -> str:
 def _known_time_zone(name: str) -> str:
     time_zone(name)
     return name
+
+
+#: At most a century, so that every due date can be written down.
+DaysBeforeDue = Annotated[Integer, Field(gt=0, le=36500)]
 
 
 class CurrencyConversion(ValueObject):
@@ -101,7 +105,7 @@ class OrganizationConfig(Entity):
     day_epoch: Day = date(2022, 1, 1)
     currency: Annotated[str, StringConstraints(min_length=1), CodeReference("Currency")] = "USD"
     currency_conversions: list[CurrencyConversion] = Field(default_factory=list)
-    days_before_bill_due: Annotated[Integer, Field(gt=0)] = 30
+    days_before_bill_due: DaysBeforeDue = 30
     scheduled_bill_interval: Number | None = None
     scheduled_bill_offset: Annotated[Integer, Field(ge=0, le=23)] | None = None
     standing_charge_bill_in_advance: Flag = False

@@ -100,6 +100,12 @@ def _calendar_day(value: Any) -> Any:
     return value
 
 
+def _countable(value: date) -> date:
+    if not 1900 <= value.year < 9000:
+        raise ValueError("must lie in the years 1900 to 8999")
+    return value
+
+
 def _utc(value: datetime) -> datetime:
     """The instant in UTC; one without an offset is meant so."""
     try:
@@ -126,8 +132,8 @@ Amount = Annotated[Number, Field(ge=0)]
 PositiveNumber = Annotated[Number, Field(gt=0)]
 #: An instant, always in UTC.
 Instant = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_utc)]
-#: A calendar day without a time zone.
-Day = Annotated[date, BeforeValidator(_calendar_day)]
+#: A calendar day without a time zone; its bounds leave room to count billing periods from it either way.
+Day = Annotated[date, BeforeValidator(_calendar_day), AfterValidator(_countable)]
 #: true or false, and no word for them.
 Flag = Annotated[bool, Strict()]
 CustomFieldValue = Annotated[str | Decimal, BeforeValidator(_string_or_number)]

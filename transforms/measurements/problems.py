@@ -119,7 +119,7 @@ def _instant(value: Any) -> datetime | None:
     try:
         instant = _INSTANT.decode(msgspec.json.encode(value))
         return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
-    except (msgspec.ValidationError, OverflowError):
+    except (msgspec.ValidationError, OverflowError, UnicodeEncodeError):
         return None
 
 

@@ -69,7 +69,7 @@ def checked(body: bytes, *, now: datetime) -> int:
         raise BodyTooLarge(f"the body has {len(body):,} bytes; it must be under {BODY_LIMIT:,}: send fewer measurements per call")
     try:
         items = _DECODER.decode(body).measurements
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise located(body, now, str(error)) from None
     if not (_has_good_codes(items) and _has_good_times(items, now)):
         raise located(body, now, "the body is not acceptable")

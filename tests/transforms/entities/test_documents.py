@@ -194,12 +194,23 @@ def test_a_flag_is_true_or_false(spelled: Any) -> None:
 
 @pytest.mark.parametrize("spelled", ["2025", "1735689600", "-1735689600", "1735689600.5", 1735689600, Decimal(1735689600), "20250101", "soon", ""])
 def test_a_number_is_no_day_and_no_instant(spelled: Any) -> None:
-    with pytest.raises(EntityInvalid, match="monthEpoch.*2025-01-31"):
+    with pytest.raises(EntityInvalid, match=r"monthEpoch.*2025-01-31"):
         validated(OrganizationConfig, {"monthEpoch": spelled})
-    with pytest.raises(EntityInvalid, match="startDate.*2025-01-31T00:00:00Z"):
+    with pytest.raises(EntityInvalid, match=r"startDate.*2025-01-31T00:00:00Z"):
         validated(AccountPlan, {"accountId": "a" * 36, "planId": "p" * 36, "startDate": spelled})
 
 
 def test_a_day_may_be_written_as_its_midnight() -> None:
     for spelled in ("2025-01-31", "2025-01-31T00:00:00Z", date(2025, 1, 31)):
         assert validated(OrganizationConfig, {"monthEpoch": spelled}).month_epoch == date(2025, 1, 31)
+
+
+def test_days_leave_room_to_count_periods_and_due_dates() -> None:
+    for body in ({"billEpoch": "9000-01-01"}, {"billEpoch": "1899-12-31"}, {"daysBeforeBillDue": 36501}):
+        with pytest.raises(EntityInvalid, match=next(iter(body))):
+            validated(Account, {"name": "a", "code": "a", "emailAddress": "a@b.c", **body})
+
+
+def test_a_long_text_is_no_time_zone() -> None:
+    with pytest.raises(EntityInvalid, match="timezone: unknown time zone"):
+        validated(OrganizationConfig, {"timezone": "x" * 3000})

@@ -31,7 +31,7 @@ def apply(
     from pipelines.storage.apply import applied, plan
     from pipelines.storage.yaml_documents import yaml_document
 
-    document = yaml_document(file.read_text())
+    document = yaml_document(file.read_bytes())
     with opened(home) as (_, database):
         org_id = organization_id(database, org)
         with database.transaction() as connection:

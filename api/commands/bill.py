@@ -55,6 +55,8 @@ def bill(
         terminal.print(f"[red]no bill for {failure.get('accountCode') or 'the job'}[/]: {failure['reason']}")
     rest = f" (the {_LARGEST} largest are shown)" if len(rows) > _LARGEST else ""
     console().print(f"{summary.bills} bills, {summary.line_items} line items in {summary.seconds:.1f} s{rest}; bill job {summary.job_id}")
+    if not summary.bills and not failures:
+        console().print(f"No account has a plan whose {frequency.upper()} billing period ends on {last_date}, or its bills are locked.")
     if failures:
         raise typer.Exit(1)
 

@@ -26,10 +26,10 @@ _WIDEST = 2000
 
 def explore(
     meter: Annotated[str, typer.Argument(help="Code of the meter.")],
+    since: Annotated[str, typer.Option("--from", help="First day, or an instant with its offset.")],
+    until: Annotated[str, typer.Option("--to", help="The day after the last one, or an instant with its offset.")],
     values: Annotated[list[str] | None, typer.Argument(help="Values as FIELD.FUNCTION, for example calls.SUM; none for single measurements.")] = None,
-    since: Annotated[str, typer.Option("--from", help="First day, or an instant with its offset.")] = "",
-    until: Annotated[str, typer.Option("--to", help="The day after the last one, or an instant with its offset.")] = "",
-    by: Annotated[list[str] | None, typer.Option(help="Rows by `account` or by a string field; may be repeated.")] = None,
+    by: Annotated[list[str] | None, typer.Option(help="Rows by account (the word) or by a string field; may be repeated.")] = None,
     every: Annotated[str | None, typer.Option(help="Rows by time: HOUR, DAY, WEEK, MONTH or QUARTER.")] = None,
     where: Annotated[list[str] | None, typer.Option(help="Only measurements with FIELD=VALUE[,VALUE...]; may be repeated.")] = None,
     account: Annotated[list[str] | None, typer.Option(help="Only the account with this code; may be repeated.")] = None,
@@ -38,7 +38,10 @@ def explore(
     org: Annotated[str | None, OrgOption] = None,
     home: Annotated[Path | None, HomeOption] = None,
 ) -> None:
-    """Ask for usage: meterhouse explore flights departures.SUM --from 2013-01-01 --to 2014-01-01 --by account --every MONTH."""
+    """Ask for usage, as a table or CSV.
+
+    For example: meterhouse explore flights departures.SUM --from 2013-01-01 --to 2014-01-01 --by account --every MONTH
+    """
     from api.app import started
     from api.routers.usage import query_usage
     from pipelines.storage import config_store
@@ -96,7 +99,11 @@ def _groups_and_values(meter: "Meter", values: Sequence[str], by: Sequence[str],
     for value in values:
         field, _, function = value.rpartition(".")
         if not field:
-            raise EntityInvalid(f"{value}: must be FIELD.FUNCTION, for example {(meter.numeric_fields or meter.string_fields)[0]}.SUM")
+            raise EntityInvalid(f"{value}: must be FIELD.FUNCTION, for example {_example(meter)}")
+        if field not in (*meter.numeric_fields, *meter.string_fields):
+            raise EntityInvalid(
+                f"{value}: meter {meter.code} has no field {field!r}; it has {', '.join((*meter.numeric_fields, *meter.string_fields))}"
+            )
         kind = "MEASURE" if field in meter.numeric_fields else "DIMENSION"
         aggregations.append({"meterId": meter.id, "fieldCode": field, "fieldType": kind, "function": function.upper()})
     groups: list[dict[str, str]] = [
@@ -105,6 +112,10 @@ def _groups_and_values(meter: "Meter", values: Sequence[str], by: Sequence[str],
     if every is not None:
         groups.append({"groupType": "TIME", "frequency": every.upper()})
     return {"aggregations": aggregations, "groups": groups}
+
+
+def _example(meter: "Meter") -> str:
+    return f"{meter.numeric_fields[0]}.SUM" if meter.numeric_fields else f"{meter.string_fields[0]}.UNIQUE"
 
 
 def _dimension_filter(meter: "Meter", text: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import typer
 
 from api.commands.context import HomeOption, choose_home, opened
 
-app = typer.Typer(help="Organizations.", no_args_is_help=True)
+app = typer.Typer(help="Create and list organizations.", no_args_is_help=True)
 
 
 @app.callback()

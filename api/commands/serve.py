@@ -39,12 +39,12 @@ def serve(
     settings.home.mkdir(parents=True, exist_ok=True)
     with serving(settings):
         _check_ports(settings, dagster=dagster)
+        _write_addresses(settings, dagster=dagster)
         database = connected(settings)
         try:
             migrated(database)
             announced = _Announcement(settings, dagster=dagster)
             supervisor = Supervisor(tuple(_services(settings, dagster=dagster)), say=_say, tick=announced.when_ready)
-            _write_addresses(settings, dagster=dagster)
 
             def tick() -> None:
                 if settings.database_url is None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
 from transforms.expressions.reference import reference_page
 
@@ -15,6 +15,12 @@ _STYLE = (
     "body{font:15px system-ui;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1c2733}h2{margin-top:2rem}"
     "td{padding:.2rem .8rem .2rem 0;vertical-align:top}code{font-size:14px}td:first-child{color:#2b6cb0;font-weight:600}"
 )
+
+
+@router.get("/", include_in_schema=False)
+def start() -> RedirectResponse:
+    """Who opens the server's address in a browser sees its operations."""
+    return RedirectResponse("/docs")
 
 
 @router.get("/docs", response_class=HTMLResponse, include_in_schema=False)

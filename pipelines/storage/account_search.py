@@ -1,20 +1,16 @@
-"""Search of accounts: the query syntax and its SQL (platform.md 3).
+"""Search of accounts (platform.md 3): what can be searched and sorted by.
 
-A query is terms joined by ``$``; a term is a field, a comparator (``: > >= < <= ~``) and a value. Put here what is
-particular to search; lists are config_lists.py.
+Put here what is particular to accounts; the language is search_terms.py, lists are config_lists.py.
 """
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select, true
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy import Connection, select
 
 from pipelines.storage.config_lists import Page, page_size
 from pipelines.storage.config_rows import columns_of, from_row
 from pipelines.storage.entity_tables import TABLES
+from pipelines.storage.search_terms import matching, ordered
 from transforms.entities.accounts import Account
 from transforms.entities.fields import by_wire_name
 from transforms.errors import EntityInvalid
@@ -35,7 +31,6 @@ _FIELDS: Mapping[str, str] = {
     "dtCreated": "dt_created",
     "lastModifiedBy": "last_modified_by",
 }
-_TERM = re.compile(r"\s*(\w+)\s*(>=|<=|>|<|:|~)(.*)", re.DOTALL)
 
 
 def searched(
@@ -72,15 +67,13 @@ def searched(
         raise EntityInvalid.of("fromDocument", f"fromDocument is {from_document}; it must be 0 or more")
     rows_per_page = DEFAULT_SIZE if size is None else page_size(size, LARGEST_SIZE)
     table = TABLES["Account"]
-    terms = [_condition(term) for term in query.split("$") if term.strip()]
-    matching = (and_ if operator.upper() == "AND" else or_)(*terms) if terms else true()
+    condition = matching(query, columns={name: table.c[column] for name, column in _FIELDS.items()}, joined_by=operator.upper())
     column = table.c.sequence if sort_by is None else table.c[_sort_column(sort_by)]
     ascending = sort_order.upper() == "ASC" if sort_order is not None else sort_by is not None
-    order = column.asc().nulls_last() if ascending else column.desc().nulls_last()
     found = (
         select(*columns_of(Account))
-        .where(table.c.org_id == org_id, matching)
-        .order_by(order, table.c.sequence.desc())
+        .where(table.c.org_id == org_id, condition)
+        .order_by(ordered(column, is_ascending=ascending), table.c.sequence.desc())
         .offset(from_document)
         .limit(rows_per_page + 1)
     )
@@ -95,40 +88,3 @@ def _sort_column(wire: str) -> str:
         possible = ", ".join(f.wire for f in by_wire_name(Account).values() if f.type is not object)
         raise EntityInvalid.of("sortBy", f"sortBy is {wire!r}; accounts can be sorted by {possible}")
     return field.name
-
-
-def _condition(term: str) -> ColumnElement[bool]:
-    parts = _TERM.fullmatch(term)
-    if parts is None or parts[1] not in _FIELDS:
-        raise EntityInvalid.of(
-            "searchQuery", f"searchQuery has the term {term!r}; a term is a field ({', '.join(_FIELDS)}), one of : > >= < <= ~, and a value"
-        )
-    name, comparator, value = parts[1], parts[2], parts[3]
-    if "\x00" in value:
-        raise EntityInvalid.of("searchQuery", "searchQuery may not hold NUL characters")
-    column: ColumnElement[Any] = TABLES["Account"].c[_FIELDS[name]]
-    if name in ("ids", "codes") and comparator == ":":
-        return column.in_([item.strip() for item in value.split(",")])
-    if comparator == "~":
-        return func.starts_with(func.lower(column), value.lower()) if name != "dtCreated" else func.starts_with(_iso(column), value)
-    operand: Any = _instant(value) if name == "dtCreated" else value
-    comparisons: Mapping[str, ColumnElement[bool]] = {
-        ":": column == operand,
-        ">": column > operand,
-        ">=": column >= operand,
-        "<": column < operand,
-        "<=": column <= operand,
-    }
-    return comparisons[comparator]
-
-
-def _iso(column: ColumnElement[Any]) -> ColumnElement[str]:
-    return func.to_char(column, 'YYYY-MM-DD"T"HH24:MI:SS')
-
-
-def _instant(value: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise EntityInvalid.of("searchQuery", f"dtCreated is compared with {value!r}; write a date such as 2025-01-31") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -92,7 +92,8 @@ def applied(document: Any, connection: Connection, org_id: str, *, actor: str) -
             try:
                 changes.append(_one_applied(connection, org_id, resource, body, actor))
             except (EntityInvalid, ExpressionError, Refused, VersionConflict, DuplicateKey, NotFound) as error:
-                raise _placed(place, error) from None
+                code = body.get("code") if isinstance(body, dict) else None
+                raise _placed(place, f"{place} ({code})" if code else place, error) from None
     return changes
 
 
@@ -221,9 +222,15 @@ def _name(resource: Resource, body: Mapping[str, Any]) -> str:
         return str(body["code"])
     declared = fields(resource.entity)
     wires = [w for name in _identity(resource) for w in (declared[name].wire.removesuffix("Id"), declared[name].wire)]
-    return " ".join(str(body[w]) for w in dict.fromkeys(wires) if body.get(w) is not None)
+    return " ".join(_shown(body[w]) for w in dict.fromkeys(wires) if body.get(w) is not None)
 
 
-def _placed(place: str, error: MeterhouseError) -> EntityInvalid:
-    problems = tuple(FieldProblem(f"{place}.{p.field}", p.message) for p in getattr(error, "problems", ()))
-    return EntityInvalid(f"{place}: {error}", problems)
+def _shown(value: Any) -> str:
+    return " ".join(f"{key}={one}" for key, one in value.items()) if isinstance(value, dict) else str(value)
+
+
+def _placed(place: str, shown: str, error: MeterhouseError) -> EntityInvalid:
+    """The error with the place in the file; its message names the field too."""
+    given: tuple[FieldProblem, ...] = getattr(error, "problems", ())
+    field = f"{given[0].field}: " if len(given) == 1 and given[0].field not in str(error) else ""
+    return EntityInvalid(f"{shown}: {field}{error}", tuple(FieldProblem(f"{place}.{p.field}", p.message) for p in given))

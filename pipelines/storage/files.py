@@ -171,7 +171,8 @@ def _checked_columns(path: Path, columns: Iterable[str]) -> dict[str, tuple[Cate
     missing = [name for name in ("account", "meter", "ts") if name not in names]
     if missing or len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise SchemaMismatch(f"{path.name} lacks the columns {missing}" if missing else f"{path.name} has the columns {twice} more than once")
+        said = f"lacks the columns {', '.join(missing)}" if missing else f"has the columns {', '.join(twice)} more than once"
+        raise SchemaMismatch(f"{path.name} {said}")
     return fields
 
 
@@ -201,7 +202,11 @@ def _parquet_items(path: Path) -> Iterator[dict[str, Any]]:
         raise SchemaMismatch(f"{path.name} is not a Parquet file: {error}") from None
     total, number = row_count(path) or 0, 0
     for start in range(0, total, 50_000):
-        for row in frame.slice(start, 50_000).collect().iter_rows(named=True):
+        try:
+            rows = frame.slice(start, 50_000).collect()
+        except pl.exceptions.PolarsError as error:
+            raise SchemaMismatch(f"{path.name} is damaged after row {number}: {error}") from None
+        for row in rows.iter_rows(named=True):
             number += 1
             yield _measurement(row, fields, number)
 

@@ -6,9 +6,12 @@ a format or an algorithm.
 
 import json
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from transforms.errors import EntityInvalid
 
 
 class Settings(BaseSettings):
@@ -36,7 +39,9 @@ class Settings(BaseSettings):
     base_url: str | None = Field(None, description="Address that clients use to reach the API; default `http://<host>:<port>`.")
     api_workers: int = Field(2, ge=1, le=64, description="Number of API processes.")
     token_seconds: int = Field(18_000, ge=60, description="How long an access token is valid, in seconds.")
-    log_level: str = Field("info", description="What the server says: `debug`, `info`, `warning` or `error`.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="What the server says: `debug`, `info`, `warning` or `error`."
+    )
 
     @property
     def lake_root(self) -> str:
@@ -72,8 +77,17 @@ def settings_of(home: Path | None = None) -> Settings:
 
     Args:
         home: The home folder named on the command line; it wins over ``METERHOUSE_HOME``.
+
+    Raises:
+        EntityInvalid: A variable has no possible value; the message names it.
     """
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        wrong = (f"METERHOUSE_{str(e['loc'][0]).upper()} is {e['input']!r}: {e['msg'][:1].lower()}{e['msg'][1:]}" for e in error.errors())
+        raise EntityInvalid("; ".join(wrong)) from None
+    except SettingsError as error:
+        raise EntityInvalid(f"a setting is not the JSON it must be: {error}") from None
     return settings.model_copy(update={"home": (home if home is not None else settings.home).expanduser().absolute()})
 
 

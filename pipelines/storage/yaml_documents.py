@@ -45,12 +45,16 @@ _Loader.add_constructor("!decimal", _decimal)
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
-def yaml_document(text: str) -> Any:
-    """The plain value of a YAML text: mappings, lists, strings, int, Decimal, bool, None.
+def yaml_document(text: str | bytes) -> Any:
+    """The plain value of a YAML text (bytes are UTF-8): mappings, lists, strings, int, Decimal, bool, None.
 
     Raises:
-        EntityInvalid: It is not YAML; the message names line and column.
+        EntityInvalid: It is not YAML; the message names line and column, or the byte that is not UTF-8.
     """
+    try:
+        text = text if isinstance(text, str) else text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise EntityInvalid(f"the file is not text in UTF-8: {error.reason} at byte {error.start}") from None
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:

@@ -10,6 +10,11 @@ def test_the_formula_page_lists_the_functions_of_the_running_version(api: TestCl
     assert answer.headers["content-type"].startswith("text/markdown")
 
 
+def test_the_address_alone_leads_to_the_operations(api: TestClient) -> None:
+    answer = api.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+
+
 def test_the_page_of_operations_lists_them_and_loads_nothing_from_elsewhere(api: TestClient) -> None:
     page = api.get("/docs").text
     for path in api.get("/openapi.json").json()["paths"]:

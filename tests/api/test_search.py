@@ -44,6 +44,8 @@ TERMS: tuple[tuple[str, dict[str, Any], list[str]], ...] = (
     ("name~%", {}, []),
     ("dtCreated>2020-01-01", {"sortBy": "code", "sortOrder": "DESC"}, ["pct", "b1", "a2", "a1"]),
     ("dtCreated<=2020-01-01T00:00:00Z", {}, []),
+    ("dtCreated~20", {}, ["pct", "b1", "a2", "a1"]),
+    ("dtCreated~2019-", {}, []),
     ("", {"sortBy": "name"}, ["pct", "b1", "a1", "a2"]),
     ("", {"sortBy": "code", "sortOrder": "ASC", "pageSize": 2}, ["a1", "a2"]),
     ("", {"sortBy": "code", "sortOrder": "ASC", "pageSize": 2, "fromDocument": 2}, ["b1", "pct"]),

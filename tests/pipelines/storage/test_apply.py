@@ -138,6 +138,20 @@ def test_what_is_no_configuration_is_refused(made: Configured, text: str) -> Non
         apply(made, text)
 
 
+def test_a_mistake_names_the_code_and_the_field_too(made: Configured) -> None:
+    fields = "dataFields: [{category: MEASURE, code: n, name: N, unit: '1'}]"
+    derived = "derivedFields: [{category: MEASURE, code: d, name: D, unit: '1', calculation: 1 +}]"
+    with pytest.raises(EntityInvalid) as caught:
+        apply(made, f"meters: [{{code: m, name: M, {fields}, {derived}}}]")
+    assert str(caught.value).startswith("meters[0] (m): derivedFields[0].calculation: ")
+
+
+def test_text_that_is_not_utf_8_is_refused() -> None:
+    with pytest.raises(EntityInvalid, match=r"not text in UTF-8: .* at byte 1"):
+        yaml_document(b"a\xff: 1")
+    assert yaml_document("\ufeffa: ü".encode()) == {"a": "ü"}
+
+
 def test_yaml_keeps_numbers_exact_and_dates_as_written() -> None:
     value: Any = yaml_document(
         "a: 0.1\nb: 12345678901234567890.123456789012\nc: 2025-01-01\nd: 1e3\ne: 7\nf: '1.0'\ng: true\nh: 2025-01-01T00:00:00Z\ni: ~"

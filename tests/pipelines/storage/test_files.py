@@ -107,8 +107,8 @@ def test_files_come_in_chunks_of_a_thousand_and_under_the_limit(tmp_path: Path) 
     ("name", "content", "words"),
     [
         ("a.csv", "account,meter,ts,qty\n", "column 'qty'"),
-        ("a.csv", "account,ts\n", "lacks the columns ['meter']"),
-        ("a.csv", "account,meter,ts,ts\n", "['ts'] more than once"),
+        ("a.csv", "account,ts\n", "lacks the columns meter"),
+        ("a.csv", "account,meter,ts,ts\n", "has the columns ts more than once"),
         ("a.json", '{"usage": []}', "neither a JSON list"),
         ("a.json", '[{"account": "a",]', "line 1, column"),
         ("a.json", "", "neither a JSON list"),
@@ -140,3 +140,13 @@ def test_a_bad_row_is_named(tmp_path: Path, name: str, content: str, words: str)
     with pytest.raises(EntityInvalid) as refused:
         chunks(file(tmp_path, name, content))
     assert words in refused.value.message
+
+
+def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.parquet"
+    frame = pl.DataFrame({"account": ["a"] * 9, "meter": ["m"] * 9, "ts": ["2025-01-05T10:00:00Z"] * 9, "measure.n": [1.5] * 9})
+    frame.write_parquet(path, compression="uncompressed")
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + b"\xff" * 60 + content[64:])
+    with pytest.raises(SchemaMismatch, match=r"damaged\.parquet is damaged after row 0"):
+        chunks(path)

@@ -9,6 +9,7 @@ configuration causes ingest_rebuild.py.
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -33,7 +34,7 @@ from pipelines.storage.lake import Lake
 from pipelines.storage.landing_frames import Frame, Position
 from pipelines.storage.uid_cache import UidCache
 from transforms.aggregations.states import state_schema, state_specs
-from transforms.aggregations.usage import MeterUsage
+from transforms.aggregations.usage import MeterUsage, StateSpec
 from transforms.configuration import Configuration
 from transforms.datasets import DAILY_AGGREGATES, MEASUREMENTS
 from transforms.entities.usage import Meter
@@ -150,16 +151,19 @@ def meter_usage(database: Database, lake: Lake, configuration: Configuration, me
         measurements = lake.scan(MEASUREMENTS, org_id, meter_id, columns=field_types(meter))
         if calendar is not None and calendar != configuration.time_zone:
             measurements = measurements.with_columns(pl.col("ts").dt.convert_time_zone(configuration.time_zone).dt.date().alias("date"))
-        usage[meter_id] = MeterUsage(
-            meter=meter,
-            measurements=measurements,
-            states={
-                s: lake.scan(DAILY_AGGREGATES, org_id, meter_id, s.key, columns=state_schema(s, meter))
-                for s in specs
-                if s.meter_id == meter_id and s in usable
-            },
-        )
+        found = {s: _state(lake, org_id, s, meter) for s in specs if s.meter_id == meter_id and s in usable}
+        states, merged = {s: rows for s, (rows, _) in found.items()}, {s: months for s, (_, months) in found.items()}
+        usage[meter_id] = MeterUsage(meter, measurements, states, merged)
     return usage
+
+
+def _state(lake: Lake, org_id: str, spec: StateSpec, meter: Meter) -> tuple[pl.LazyFrame, frozenset[date]]:
+    """The state's rows, and the months of which one file has them all: no file has two rows of one key."""
+    parts = (spec.meter_id, spec.key)
+    files = lake.files(DAILY_AGGREGATES, org_id, *parts)
+    rows = lake.scan_files(DAILY_AGGREGATES, org_id, *parts, paths=[f.path for f in files], columns=state_schema(spec, meter))
+    months = Counter(f.partition_values["month"] for f in files)
+    return rows, frozenset(date.fromisoformat(month) for month, count in months.items() if month is not None and count == 1)
 
 
 def _ingested(database: Database, lake: Lake, landing_root: Path, limit_bytes: int) -> IngestResult | None:

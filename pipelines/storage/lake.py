@@ -92,26 +92,36 @@ class Lake:
         """
         uri = self.table(dataset, org_id, *parts)
         handle = self._handles.newest(uri) if version is None else self._handles.pinned(uri, version)
-        wanted = {**dataset.schema, **(columns or {})}
-        if handle is None:
-            return pl.LazyFrame(schema=wanted)
-        stored = pl.Schema(handle.schema.to_arrow()) if columns else {}
-        # A field that changed its category is read as its table has it and cast, until ingest has rewritten the table.
-        other = {name: stored[name] for name, dtype in (columns or {}).items() if name in stored and stored[name] != dtype}
-        rows = handle.scanned({**wanted, **other}, dataset.partition_by, self.storage_options)
-        return rows.with_columns(pl.col(name).cast(wanted[name], strict=False) for name in other) if other else rows
+        return self._scanned(dataset, handle, columns or {}, None)
 
     def files(self, dataset: Dataset, org_id: str, *parts: str) -> list[AddAction]:
         """The files of the table's newest version; none when there is no table."""
         handle = self._handles.newest(self.table(dataset, org_id, *parts))
         return handle.files if handle else []
 
-    def scan_files(self, dataset: Dataset, org_id: str, *parts: str, paths: Sequence[str]) -> pl.LazyFrame:
-        """The declared columns of some of the table's files."""
+    def scan_files(
+        self,
+        dataset: Dataset,
+        org_id: str,
+        *parts: str,
+        paths: Sequence[str],
+        columns: Mapping[str, pl.DataType | type[pl.DataType]] | None = None,
+    ) -> pl.LazyFrame:
+        """As :meth:`scan`, of some of the table's files: what :meth:`files` told of them holds, whatever is committed since."""
         handle = self._handles.newest(self.table(dataset, org_id, *parts))
+        return self._scanned(dataset, handle, columns or {}, paths)
+
+    def _scanned(
+        self, dataset: Dataset, handle: Handle | None, columns: Mapping[str, pl.DataType | type[pl.DataType]], paths: Sequence[str] | None
+    ) -> pl.LazyFrame:
+        wanted = {**dataset.schema, **columns}
         if handle is None:
-            return pl.LazyFrame(schema=dataset.schema)
-        return handle.scanned(dataset.schema, dataset.partition_by, self.storage_options, paths=paths)
+            return pl.LazyFrame(schema=wanted)
+        stored = pl.Schema(handle.schema.to_arrow()) if columns else {}
+        # A field that changed its category is read as its table has it and cast, until ingest has rewritten the table.
+        other = {name: stored[name] for name, dtype in columns.items() if name in stored and stored[name] != dtype}
+        rows = handle.scanned({**wanted, **other}, dataset.partition_by, self.storage_options, paths=paths)
+        return rows.with_columns(pl.col(name).cast(wanted[name], strict=False) for name in other) if other else rows
 
     def columns(self, dataset: Dataset, org_id: str, *parts: str) -> dict[str, pl.DataType]:
         """The open columns of the table's newest version, with their types."""

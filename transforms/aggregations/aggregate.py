@@ -1,7 +1,7 @@
 """From usage to quantities: every simple aggregation of every account and window, in bulk.
 
-Put here which rows answer which aggregation: whole local days from day states where these are complete, what cuts a day
-(and CUSTOM_SQL) from measurements. Keep out methods (functions.py), segments (segments.py), windows (spans.py) and
+Put here which rows answer which aggregation: whole local months and days from states where these are complete, what cuts a
+day (and CUSTOM_SQL) from measurements. Keep out methods (functions.py), segments (segments.py), windows (spans.py) and
 everything about prices. Nothing is read here: the result is one lazy frame that streams.
 
 Aggregations of one meter that read the same state with the same segments make one *reading*: one scan, one group_by, then
@@ -10,6 +10,7 @@ a small join per aggregation. Source: usage.md 4 and 5, DECISIONS 17-19 and 21, 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 
@@ -18,7 +19,7 @@ from transforms.aggregations.segments import SEGMENT, aggregation_segments, cand
 from transforms.aggregations.spans import WINDOW_NUMBER, Span, spans
 from transforms.aggregations.sql_quantities import sql_quantities
 from transforms.aggregations.states import segmented, spec_of, with_value
-from transforms.aggregations.usage import MeterUsage, field_column
+from transforms.aggregations.usage import MeterUsage, StateSpec, field_column
 from transforms.configuration import Configuration
 from transforms.datasets import INSTANT
 from transforms.entities.usage import Aggregation, Method
@@ -42,6 +43,8 @@ class Reading:
     Attributes:
         usage: The meter's usage.
         states: The day states that answer them; None when only measurements do.
+        months: The same by month; None where there are none.
+        merged: The months in which no two of their rows have the same key.
         fields: segmentedFields in declared order; empty when unsegmented.
         segments: The segments as value tuples in that order.
         aggregations: The aggregations; a CUSTOM_SQL one is alone, UNIQUE ones are of one field.
@@ -49,6 +52,8 @@ class Reading:
 
     usage: MeterUsage
     states: pl.LazyFrame | None
+    months: pl.LazyFrame | None
+    merged: frozenset[date]
     fields: tuple[str, ...]
     segments: tuple[tuple[str, ...], ...]
     aggregations: tuple[Aggregation, ...]
@@ -57,6 +62,12 @@ class Reading:
     def method(self) -> Method:
         """CUSTOM_SQL, UNIQUE, or any of the others."""
         return self.aggregations[0].aggregation
+
+    def is_merged(self, span: Span) -> bool:
+        """True when a row of the month states is all there is for a window (and segment, and value)."""
+        if self.states is None or self.months is None:
+            return False
+        return span.single_months is not None and span.single_months <= self.merged
 
 
 def _readings(aggregations: Iterable[Aggregation], usage: Mapping[str, MeterUsage]) -> list[Reading]:
@@ -73,37 +84,37 @@ def _readings(aggregations: Iterable[Aggregation], usage: Mapping[str, MeterUsag
     for members in groups.values():
         first, spec = members[0], spec_of(members[0])
         of = usage[first.meter_id]
-        states = None if spec is None else of.states.get(spec)
-        readings.append(
-            Reading(of, states, tuple(first.segmented_fields or ()), aggregation_segments(first) if first.is_segmented else (), tuple(members))
-        )
+        states, months, known = (None, None, frozenset[date]()) if spec is None else _states(of, spec)
+        segments = aggregation_segments(first) if first.is_segmented else ()
+        readings.append(Reading(of, states, months, known, tuple(first.segmented_fields or ()), segments, tuple(members)))
     return readings
 
 
-def _sources(reading: Reading, span: Span, measurements: pl.LazyFrame) -> tuple[pl.LazyFrame | None, pl.LazyFrame | None]:
-    """Day states of the whole days and measurements of the rest, each with the span's key and the segment."""
-    whole = None if reading.states is None or not span.has_whole_days else span.whole_days(reading.states)
-    rest = span.rows(measurements) if whole is None else span.edges(measurements)
+def _states(usage: MeterUsage, spec: StateSpec) -> tuple[pl.LazyFrame | None, pl.LazyFrame | None, frozenset[date]]:
+    return usage.states.get(spec), usage.states.get(spec.by_month), usage.merged.get(spec.by_month, frozenset())
+
+
+def _sources(reading: Reading, span: Span, measurements: pl.LazyFrame) -> tuple[list[pl.LazyFrame], pl.LazyFrame | None]:
+    """States of the whole days and measurements of the rest, each with the span's key and the segment."""
+    whole = [] if reading.states is None or not span.has_whole_days else span.states(reading.states, reading.months)
+    rest = span.edges(measurements) if whole else span.rows(measurements)
     return whole, None if rest is None else segmented(rest, reading.fields, reading.segments)
 
 
-def _present(*frames: pl.LazyFrame | None) -> list[pl.LazyFrame]:
-    return [frame for frame in frames if frame is not None]
-
-
-def _numeric(reading: Reading, whole: pl.LazyFrame | None, rest: pl.LazyFrame | None, keys: Sequence[str]) -> pl.LazyFrame:
+def _numeric(reading: Reading, whole: Sequence[pl.LazyFrame], rest: pl.LazyFrame | None, keys: Sequence[str], *, is_merged: bool) -> pl.LazyFrame:
     parts = parts_of((a.target_field, a.aggregation) for a in reading.aggregations)
     kept = [*keys, ROWS, *(column(code, part) for code, part in parts)]
-    partials = None if rest is None else partial(rest, keys, parts)
-    if whole is None and partials is not None:
-        return partials
-    return merged(pl.concat([frame.select(kept) for frame in _present(whole, partials)]), keys, parts)
+    partials = [] if rest is None else [partial(rest, keys, parts)]
+    frames = [frame.select(kept) for frame in (*whole, *partials)]
+    return frames[0] if is_merged or not whole else merged(pl.concat(frames), keys, parts)
 
 
-def _unique(reading: Reading, whole: pl.LazyFrame | None, rest: pl.LazyFrame | None, keys: Sequence[str]) -> pl.LazyFrame:
+def _unique(reading: Reading, whole: Sequence[pl.LazyFrame], rest: pl.LazyFrame | None, keys: Sequence[str], *, is_merged: bool) -> pl.LazyFrame:
     code = reading.aggregations[0].target_field
+    if is_merged:
+        return whole[0].group_by(*keys).agg(pl.len().cast(pl.Int64).alias(ROWS), unique_count(code, of="count"))
     value = column(code, "value")
-    values = [frame.select(*keys, value) for frame in _present(whole, None if rest is None else with_value(rest, code))]
+    values = [frame.select(*keys, value) for frame in (*whole, *([] if rest is None else [with_value(rest, code)]))]
     distinct = pl.concat(values).group_by(*keys, value).agg()
     return distinct.group_by(*keys).agg(pl.len().cast(pl.Int64).alias(ROWS), unique_count(code))
 
@@ -114,11 +125,13 @@ def _grouped(reading: Reading, span: Span) -> pl.LazyFrame:
     columns = [field_column(code) for code in reading.fields]
     whole, rest = _sources(reading, span, candidates(reading.usage.measurements, columns=columns, segments=reading.segments))
     if reading.fields:
-        whole, rest = (None if frame is None else frame.filter(pl.col(SEGMENT).is_not_null()) for frame in (whole, rest))
+        whole = [frame.filter(pl.col(SEGMENT).is_not_null()) for frame in whole]
+        rest = None if rest is None else rest.filter(pl.col(SEGMENT).is_not_null())
     if reading.method is Method.CUSTOM_SQL:
         assert rest is not None, "CUSTOM_SQL reads measurements only"
         return sql_quantities(rest, keys, aggregation=reading.aggregations[0], meter=reading.usage.meter)
-    return (_unique if reading.method is Method.UNIQUE else _numeric)(reading, whole, rest, keys)
+    answer = _unique if reading.method is Method.UNIQUE else _numeric
+    return answer(reading, whole, rest, keys, is_merged=reading.is_merged(span))
 
 
 def _final(aggregation: Aggregation) -> tuple[pl.Expr, pl.Expr]:
@@ -207,8 +220,8 @@ def unmatched(windows: pl.DataFrame, *, configuration: Configuration, usage: Map
     for reading, mine, parts in _spans_by_reading(windows, configuration, usage):
         for span in parts if reading.fields else ():
             whole, rest = _sources(reading, span, reading.usage.measurements)
-            counted = None if rest is None else rest.with_columns(pl.lit(1, dtype=pl.Int64).alias(ROWS))
-            kept = [f.filter(pl.col(SEGMENT).is_null()).select(span.key, ROWS) for f in _present(whole, counted)]
+            counted = [] if rest is None else [rest.with_columns(pl.lit(1, dtype=pl.Int64).alias(ROWS))]
+            kept = [f.filter(pl.col(SEGMENT).is_null()).select(span.key, ROWS) for f in (*whole, *counted)]
             counts = pl.concat(kept).group_by(span.key).agg(pl.col(ROWS).sum().alias("measurements"))
             in_span = span.windows.lazy().select(WINDOW_NUMBER)
             frames += [

@@ -22,6 +22,8 @@ from transforms.entities.usage import Method
 
 ACCOUNT = "account_number"
 _START, _LAST, _ALL = "startTime", "last date", "all"
+#: Whole months lie in one group of these.
+_MONTHS = (None, Frequency.MONTH, Frequency.QUARTER)
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,13 @@ def query_span(query: UsageQuery, *, time_zone: str, account_numbers: Sequence[i
     return Span(bounded(windows, time_zone), ACCOUNT, account_numbers is not None)
 
 
-def _state(question: _Question, fields: Iterable[str]) -> pl.LazyFrame | None:
-    """The day states that answer the question, if they have the fields."""
-    return question.usage.states.get(question.spec) if {*fields} <= {question.unique} else None
+def _states(question: _Question, query: UsageQuery, span: Span, fields: Iterable[str]) -> list[pl.LazyFrame]:
+    """The states that answer the question for whole days, if they have the fields; months where no group is shorter."""
+    states = question.usage.states
+    days = states.get(question.spec) if {*fields} <= {question.unique} else None
+    if days is None or query.frequency is Frequency.HOUR or not span.has_whole_days:
+        return []
+    return span.states(days, states.get(question.spec.by_month) if query.frequency in _MONTHS else None)
 
 
 def _filtered(rows: pl.LazyFrame, query: UsageQuery, meter_id: str) -> pl.LazyFrame:
@@ -85,22 +91,24 @@ def _filtered(rows: pl.LazyFrame, query: UsageQuery, meter_id: str) -> pl.LazyFr
 
 def _sources(
     question: _Question, query: UsageQuery, span: Span, fields: Sequence[str], time_zone: str
-) -> tuple[pl.LazyFrame | None, pl.LazyFrame | None]:
-    """Day states and measurements that answer the question, with the fields as ``<code>.value`` and the time group."""
+) -> tuple[list[pl.LazyFrame], list[pl.LazyFrame]]:
+    """States and measurements that answer the question, with the fields as ``<code>.value`` and the time group."""
     meter_id = question.usage.meter.id
-    state = None if query.frequency is Frequency.HOUR or not span.has_whole_days else _state(question, fields)
-    whole = None if state is None else span.whole_days(state)
-    rest = span.rows(question.usage.measurements) if whole is None else span.edges(question.usage.measurements)
+    whole = _states(question, query, span, fields)
+    rest = span.edges(question.usage.measurements) if whole else span.rows(question.usage.measurements)
     for code in dict.fromkeys((*fields, *([question.unique] if question.unique is not None else []))):
         rest = None if rest is None else with_value(rest, code)
-    found = [None if rows is None else _filtered(rows, query, meter_id) for rows in (whole, rest)]
+    # A group column even where nothing tells rows apart.
+    added = [pl.lit(0, dtype=pl.Int8).alias(_ALL)]
     if query.frequency is Frequency.HOUR:
-        found = [None if rows is None else rows.with_columns(group_hour(pl.col("ts"), time_zone).alias(_START)) for rows in found]
+        added.append(group_hour(pl.col("ts"), time_zone).alias(_START))
     elif query.frequency is not None:
-        found = [None if rows is None else rows.with_columns(group_day(pl.col("date"), query.frequency).alias(_START)) for rows in found]
-    # A group column even where nothing tells rows apart, and the day that "most recent first" goes by.
-    whole, rest = (None if rows is None else rows.with_columns(pl.lit(0, dtype=pl.Int8).alias(_ALL)) for rows in found)
-    return whole, rest
+        added.append(group_day(pl.col("date"), query.frequency).alias(_START))
+
+    def grouped(frames: Iterable[pl.LazyFrame]) -> list[pl.LazyFrame]:
+        return [_filtered(rows, query, meter_id).with_columns(added) for rows in frames]
+
+    return grouped(whole), grouped([] if rest is None else [rest])
 
 
 def _keys(query: UsageQuery, meter_id: str) -> list[str]:
@@ -120,14 +128,15 @@ def _answer(question: _Question, query: UsageQuery, span: Span, time_zone: str) 
     whole, rest = _sources(question, query, span, fields, time_zone)
     if question.unique is not None:
         value = column(question.unique, "value")
-        rows = pl.concat([frame.select(*dict.fromkeys((*keys, value, "date"))) for frame in (whole, rest) if frame is not None])
+        rows = pl.concat([frame.select(*dict.fromkeys((*keys, value, "date"))) for frame in (*whole, *rest)])
         distinct = rows.group_by(*dict.fromkeys((*keys, value))).agg(pl.col("date").max().alias(_LAST))
         grouped = distinct.group_by(*keys).agg(pl.col(_LAST).max(), unique_count(question.unique))
     else:
         parts = parts_of((one.field_code, one.function) for _, one in question.asked)
         # Partials by day, so that the group's last day is known; a day is one more key of few values.
-        partials = None if rest is None else partial(rest, [*keys, "date"], parts)
-        rows = pl.concat([frame for frame in (whole, partials) if frame is not None], how="diagonal")
+        partials = [partial(rows, [*keys, "date"], parts) for rows in rest]
+        kept = [*dict.fromkeys((*keys, "date")), ROWS, *(column(code, part) for code, part in parts)]
+        rows = pl.concat([frame.select(kept) for frame in (*whole, *partials)])
         grouped = merged(rows, keys, parts, also=[pl.col("date").max().alias(_LAST)])
     numbers = [final(one.field_code, Method.COUNT if one.function is Method.UNIQUE else one.function).alias(key) for key, one in question.asked]
     names = {column(code, "value"): dimension_key(code) for code in query.dimensions(meter_id)}

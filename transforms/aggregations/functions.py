@@ -115,15 +115,16 @@ def _merge(code: str, part: str) -> pl.Expr:
     return expr.alias(name)
 
 
-def partial(rows: pl.LazyFrame, keys: Sequence[str], parts: Sequence[tuple[str, str]]) -> pl.LazyFrame:
+def partial(rows: pl.LazyFrame, keys: Sequence[str], parts: Sequence[tuple[str, str]], *, also: Sequence[pl.Expr] = ()) -> pl.LazyFrame:
     """Partials of measurements: one row per combination of the keys, with ``rows`` and the parts.
 
     Args:
         rows: Measurements with the key columns.
         keys: Columns to group by; at least one.
         parts: (field, part) pairs wanted.
+        also: Further aggregates over the measurements.
     """
-    return rows.group_by(*keys).agg(pl.len().cast(pl.Int64).alias(ROWS), *(_partial(code, part) for code, part in parts))
+    return rows.group_by(*keys).agg(pl.len().cast(pl.Int64).alias(ROWS), *(_partial(code, part) for code, part in parts), *also)
 
 
 def merged(partials: pl.LazyFrame, keys: Sequence[str], parts: Sequence[tuple[str, str]], *, also: Sequence[pl.Expr] = ()) -> pl.LazyFrame:
@@ -157,6 +158,12 @@ def is_out_of_range(code: str, method: Method) -> pl.Expr:
     return (pl.col(column(code, "count")) > 0) & pl.col(column(code, "sum")).is_null()
 
 
-def unique_count(code: str) -> pl.Expr:
-    """UNIQUE over distinct values: the number of those that are not null."""
-    return pl.col(column(code, "value")).is_not_null().sum().cast(pl.Int64).alias(column(code, "count"))
+def unique_count(code: str, *, of: str = "value") -> pl.Expr:
+    """UNIQUE over distinct values: the number of those that are not null.
+
+    Args:
+        code: The field.
+        of: ``value``, or ``count`` where the rows are known to have distinct values: the count of a null value is 0.
+    """
+    is_value = pl.col(column(code, "value")).is_not_null() if of == "value" else pl.col(column(code, of)) > 0
+    return is_value.sum().cast(pl.Int64).alias(column(code, "count"))

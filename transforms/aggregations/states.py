@@ -1,27 +1,28 @@
-"""Partial states per account and event day: which are kept, how they are computed, how they merge.
+"""Partial states per account and event day or month: which are kept, how they are computed, how they merge.
 
 Put here the rows of ``daily_aggregates``. Keep out the methods themselves (functions.py) and storage.
 
 Columns: the declared ones of the dataset, then ``rows``, then ``segment_index`` where the state is split by segment (null:
 no segment matches), then for UNIQUE ``<code>.value`` (a null value is a row too: it tells usage without a value from no
-usage), else ``<code>.<part>``. Declared names, ``rows`` and ``segment_index`` have no dot, columns of fields have one that no
-code can hold, so nothing collides whatever a field is called.
+usage), then ``<code>.<part>``. In a state by month ``date`` is the last event day of the row. Declared names, ``rows`` and
+``segment_index`` have no dot, columns of fields have one that no code can hold, so nothing collides whatever a field is
+called.
 """
 
 import polars as pl
 
 from transforms.aggregations.functions import LATEST, ROWS, TOTALS, column, dtype, merged, partial
 from transforms.aggregations.segments import SEGMENT, aggregation_segments, with_segment
-from transforms.aggregations.usage import StateKind, StateSpec, field_column
+from transforms.aggregations.usage import Grain, StateKind, StateSpec, field_column
 from transforms.configuration import Configuration
 from transforms.datasets import DAILY_AGGREGATES
 from transforms.entities.usage import Aggregation, Meter, Method
 
-_KEYS = tuple(DAILY_AGGREGATES.columns)
+_COLUMNS = tuple(DAILY_AGGREGATES.columns)
 
 
 def spec_of(aggregation: Aggregation) -> StateSpec | None:
-    """The state that answers the aggregation; None for CUSTOM_SQL, which always reads measurements."""
+    """The day state that answers the aggregation; None for CUSTOM_SQL, which always reads measurements."""
     fields = tuple(aggregation.segmented_fields or ())
     segments = aggregation_segments(aggregation) if fields else ()
     match aggregation.aggregation:
@@ -38,7 +39,7 @@ def spec_of(aggregation: Aggregation) -> StateSpec | None:
 
 
 def state_specs(configuration: Configuration) -> tuple[StateSpec, ...]:
-    """Every state that the organization's meters and aggregations call for, sorted.
+    """Every state that the organization's meters and aggregations call for, by day and by month, sorted.
 
     The numeric state of every meter is kept in any case: the Data Explorer reads it.
     """
@@ -48,11 +49,14 @@ def state_specs(configuration: Configuration) -> tuple[StateSpec, ...]:
         spec = spec_of(aggregation)
         if spec is not None and spec.meter_id in meters:
             wanted.add(spec)
-    return tuple(sorted(wanted, key=lambda spec: (spec.meter_id, spec.key)))
+    return tuple(sorted((*wanted, *(spec.by_month for spec in wanted)), key=lambda spec: (spec.meter_id, spec.key)))
 
 
 def state_parts(spec: StateSpec, meter: Meter) -> tuple[tuple[str, str], ...]:
-    """The (field, part) pairs that a state keeps; of string fields only the count."""
+    """The (field, part) pairs that a state keeps; of string fields only the count.
+
+    Distinct values of a month keep one to be counted by where that is all there is to do, without being read.
+    """
     numeric = meter.numeric_fields
     match spec.kind:
         case StateKind.NUMERIC:
@@ -62,11 +66,11 @@ def state_parts(spec: StateSpec, meter: Meter) -> tuple[tuple[str, str], ...]:
         case StateKind.LATEST:
             return tuple((spec.field, part) for part in LATEST)
         case StateKind.UNIQUE:
-            return ()
+            return ((spec.field, "count"),) if spec.grain is Grain.MONTH else ()
 
 
 def state_keys(spec: StateSpec) -> tuple[str, ...]:
-    """The columns beside account and day that tell the rows of a state apart."""
+    """The columns beside account and day or month that tell the rows of a state apart."""
     split = (SEGMENT,) if spec.fields else ()
     return (*split, column(spec.field, "value")) if spec.kind is StateKind.UNIQUE else split
 
@@ -90,6 +94,13 @@ def with_value(rows: pl.LazyFrame, code: str) -> pl.LazyFrame:
     return rows.with_columns(pl.col(field_column(code)).alias(column(code, "value")))
 
 
+def _grouping(spec: StateSpec) -> tuple[tuple[str, ...], tuple[pl.Expr, ...]]:
+    """The columns that tell a state's rows apart, and what becomes of the day where it is none of them."""
+    if spec.grain is Grain.DAY:
+        return (*_COLUMNS, *state_keys(spec)), ()
+    return (*(name for name in _COLUMNS if name != "date"), *state_keys(spec)), (pl.col("date").max(),)
+
+
 def daily_states(spec: StateSpec, meter: Meter, measurements: pl.LazyFrame) -> pl.LazyFrame:
     """Partial states of measurements.
 
@@ -104,9 +115,11 @@ def daily_states(spec: StateSpec, meter: Meter, measurements: pl.LazyFrame) -> p
     rows = segmented(measurements, spec.fields, spec.segments).with_columns(pl.col("date").dt.month_start().alias("month"))
     if spec.kind is StateKind.UNIQUE:
         rows = with_value(rows, spec.field)
-    return partial(rows, (*_KEYS, *state_keys(spec)), state_parts(spec, meter)).select(*_KEYS, *state_schema(spec, meter))
+    keys, also = _grouping(spec)
+    return partial(rows, keys, state_parts(spec, meter), also=also).select(*_COLUMNS, *state_schema(spec, meter))
 
 
 def merged_states(spec: StateSpec, meter: Meter, states: pl.LazyFrame) -> pl.LazyFrame:
     """States of one kind, with the rows of a key merged into one."""
-    return merged(states, (*_KEYS, *state_keys(spec)), state_parts(spec, meter)).select(*_KEYS, *state_schema(spec, meter))
+    keys, also = _grouping(spec)
+    return merged(states, keys, state_parts(spec, meter), also=also).select(*_COLUMNS, *state_schema(spec, meter))

@@ -5,7 +5,8 @@ Put here the vocabulary shared by ingest, aggregation and bill runs. Keep out ho
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from hashlib import blake2b
@@ -20,7 +21,19 @@ _OWN_COLUMNS = frozenset(
     (
         *MEASUREMENTS.columns,
         "account_code",
-        *("month", "segment_index", "window_number", "window_start", "window_end", "first_day", "end_day", "startTime", "all"),
+        *(
+            "month",
+            "segment_index",
+            "window_number",
+            "window_start",
+            "window_end",
+            "first_day",
+            "end_day",
+            "first_month",
+            "end_month",
+            "startTime",
+            "all",
+        ),
     )
 )
 
@@ -34,7 +47,7 @@ def field_column(code: str) -> str:
 
 
 class StateKind(StrEnum):
-    """What a partial state keeps per account and event day.
+    """What a partial state keeps per account and event day or month.
 
     NUMERIC: count, sum, min and max of every numeric field. TOTALS: the same of one field by segment. LATEST: the latest
     value of one field. UNIQUE: the distinct values of one string field, a row each.
@@ -46,9 +59,16 @@ class StateKind(StrEnum):
     UNIQUE = "unique"
 
 
+class Grain(StrEnum):
+    """The span of time that one row of a state is about: an event day, or a calendar month of them."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
 @dataclass(frozen=True)
 class StateSpec:
-    """A kind of partial state kept per account and event day.
+    """A kind of partial state kept per account and event day or month.
 
     Attributes:
         meter_id: The meter.
@@ -57,6 +77,7 @@ class StateSpec:
         fields: segmentedFields in declared order, when the state is split by segment; else empty.
         segments: The segments as value tuples in that order. Splitting by them, and not by every combination of values,
             keeps such a state small.
+        grain: A row per day, or per month: whole months are answered from a thirtieth of the rows.
     """
 
     meter_id: str
@@ -64,11 +85,21 @@ class StateSpec:
     field: str = ""
     fields: tuple[str, ...] = ()
     segments: tuple[tuple[str, ...], ...] = ()
+    grain: Grain = Grain.DAY
+
+    @cached_property
+    def by_month(self) -> "StateSpec":
+        """The same state by month."""
+        return replace(self, grain=Grain.MONTH)
 
     @cached_property
     def key(self) -> str:
-        """Stable folder name, unique among the specs of a meter: ``numeric``, ``unique-user``, ``totals-qty.<digest of the segments>``."""
+        """Stable folder name, unique among the specs of a meter.
+
+        ``numeric``, ``month-numeric``, ``unique-user``, ``totals-qty.<digest of the segments>``.
+        """
         head = f"{self.kind}-{self.field}" if self.field else str(self.kind)
+        head = head if self.grain is Grain.DAY else f"{self.grain}-{head}"
         if not self.fields:
             return head
         text = json.dumps([self.fields, self.segments], ensure_ascii=True)
@@ -85,8 +116,10 @@ class MeterUsage:
             files do not have it).
         states: Complete ``daily_aggregates`` by spec; a spec that is not here has to be computed from measurements.
             Several rows of one key are allowed; they merge exactly.
+        merged: By spec, the months in which the state's rows are known to be merged: no two have the same key.
     """
 
     meter: Meter
     measurements: pl.LazyFrame
     states: Mapping[StateSpec, pl.LazyFrame] = field(default_factory=dict)
+    merged: Mapping[StateSpec, frozenset[date]] = field(default_factory=dict)

@@ -1,9 +1,10 @@
 """Quantities against a scalar reference: any windows, any split of the rows into states and detail, any order."""
 
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 from tests.transforms.aggregations.frames import aggregation, configuration, measurements, meter, reduced, segment_of
 from transforms.aggregations.aggregate import QUANTITY, WINDOW, quantities, unmatched
 from transforms.aggregations.states import daily_states, merged_states, state_specs
-from transforms.aggregations.usage import MeterUsage
+from transforms.aggregations.usage import Grain, MeterUsage, StateKind
 from transforms.entities.usage import Method
 
 METER = meter(numeric=("qty", "ts"), strings=("region", "user"))
@@ -47,8 +48,8 @@ rows = st.fixed_dictionaries(
 
 
 @st.composite
-def batches(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
-    drawn = draw(st.lists(st.lists(rows, max_size=12), min_size=1, max_size=4))
+def batches(draw: st.DrawFn, of: st.SearchStrategy[dict[str, Any]] = rows) -> list[list[dict[str, Any]]]:
+    drawn = draw(st.lists(st.lists(of, max_size=12), min_size=1, max_size=4))
     number = 0
     for batch in drawn:
         for row in batch:
@@ -71,13 +72,25 @@ def frame(batch: list[dict[str, Any]], zone: str) -> pl.LazyFrame:
     return plain.with_columns(own).lazy()
 
 
-def usage_of(batches_: list[list[dict[str, Any]]], zone: str, *, has_states: bool, merge: bool) -> MeterUsage:
+def usage_of(
+    batches_: list[list[dict[str, Any]]],
+    zone: str,
+    *,
+    has_states: bool,
+    merge: bool = False,
+    months: frozenset[date] = frozenset(),
+    grains: tuple[Grain, ...] = tuple(Grain),
+) -> MeterUsage:
+    """``merge``: every state has one row per key, which is known of the ``months`` only; else those of the months have."""
     config = configuration(METER, *EVERY.values(), time_zone=zone)
     states = {}
     for spec in state_specs(config) if has_states else ():
         parts = pl.concat([daily_states(spec, METER, frame(batch, zone)) for batch in batches_])
-        states[spec] = merged_states(spec, METER, parts) if merge else parts
-    return MeterUsage(METER, pl.concat([frame(batch, zone) for batch in batches_]), states)
+        is_merged = pl.col("month").is_in(list(months))
+        some = pl.concat([merged_states(spec, METER, parts.filter(is_merged)), parts.filter(~is_merged)])
+        states[spec] = merged_states(spec, METER, parts) if merge else some
+    kept = {spec: rows for spec, rows in states.items() if spec.grain in grains}
+    return MeterUsage(METER, pl.concat([frame(batch, zone) for batch in batches_]), kept, dict.fromkeys(kept, months))
 
 
 def expected(all_rows: list[dict[str, Any]], windows: list[dict[str, Any]]) -> dict[tuple[Any, ...], Decimal | None]:
@@ -129,6 +142,93 @@ def test_quantities_equal_the_reference(
     assert len(got) == found.height
     want = expected([row for batch in batches_ for row in batch], wanted)
     assert got == want
+
+
+#: Bounds of windows over several months: days (first ones more often than others), and how far into the day.
+ZONES = ["UTC", "America/New_York", "Asia/Kathmandu"]
+MONTHS = [date(2025, month, 1) for month in (1, 2, 3, 4, 5)]
+days = st.one_of(st.sampled_from(MONTHS), st.sampled_from(MONTHS), st.dates(date(2025, 1, 1), date(2025, 4, 30)))
+bounds = st.tuples(days, st.sampled_from([0, 0, 0, 1, 37, 60 * 23]))
+spread = batches(
+    rows.map(lambda row: row | {"ts": datetime(2025, 1, 1, tzinfo=UTC) + (row["ts"] - START) * 23}),
+)
+
+
+def local(bound: tuple[date, int], zone: str) -> datetime:
+    day, minute = bound
+    return datetime(day.year, day.month, day.day, minute // 60, minute % 60, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+
+@settings(max_examples=40)
+@given(
+    spread,
+    st.lists(st.tuples(bounds, bounds), min_size=1, max_size=4),
+    st.sampled_from(ZONES),
+    st.frozensets(st.sampled_from(MONTHS)),
+    st.booleans(),
+    st.sampled_from([tuple(Grain), tuple(Grain), (Grain.DAY,), (Grain.MONTH,)]),
+)
+def test_windows_of_months_days_and_cut_days_equal_the_reference(  # noqa: PLR0917 - hypothesis gives them by position
+    batches_: list[list[dict[str, Any]]],
+    between: list[tuple[tuple[date, int], tuple[date, int]]],
+    zone: str,
+    months: frozenset[date],
+    merge: bool,
+    grains: tuple[Grain, ...],
+) -> None:
+    config = configuration(METER, *EVERY.values(), time_zone=zone)
+    pairs = [(min(pair), max(pair)) for pair in ((local(a, zone), local(b, zone)) for a, b in between) if pair[0] != pair[1]]
+    # One calendar month is everybody's window in any case: what most bills ask for.
+    wanted = all_windows([(local((MONTHS[1], 0), zone), local((MONTHS[2], 0), zone)), *pairs], list(EVERY))
+    usage = {"meter": usage_of(batches_, zone, has_states=True, merge=merge, months=months, grains=grains)}
+    found = quantities(pl.DataFrame(wanted, schema=WINDOW), configuration=config, usage=usage).collect(engine="streaming")
+    got = {tuple(row[:5]): row[5] for row in found.select(*WINDOW, "segment_index", "quantity").iter_rows()}
+    assert len(got) == found.height
+    assert got == expected([row for batch in batches_ for row in batch], wanted)
+    left = unmatched(pl.DataFrame(wanted, schema=WINDOW), configuration=config, usage=usage).collect()
+    detail = {"meter": usage_of(batches_, zone, has_states=False)}
+    of_detail = unmatched(pl.DataFrame(wanted, schema=WINDOW), configuration=config, usage=detail).collect()
+    assert sorted(left.rows()) == sorted(of_detail.rows())
+
+
+def test_a_merged_month_is_counted_without_its_values() -> None:
+    zone = "America/New_York"
+    window = {"account_number": 1, "window_start": datetime(2025, 2, 1, 5, tzinfo=UTC), "window_end": datetime(2025, 3, 1, 5, tzinfo=UTC)}
+    users = [("a", 2), ("a", 3), ("b", 9), (None, 4)]
+    own = [
+        {
+            "account": 1,
+            "ts": datetime(2025, 2, day, 12, tzinfo=UTC),
+            "uid": f"u{n}",
+            "user": user,
+            "qty": Decimal(1),
+            "field ts": None,
+            "region": "eu",
+        }
+        for n, (user, day) in enumerate(users)
+    ]
+    whole = usage_of([own], zone, has_states=True, months=frozenset({date(2025, 2, 1)}))
+    # Nothing else is read: neither measurements nor states by day, and of the month's state not what the values are.
+    unread = pl.LazyFrame({"account_number": [1]}).map_batches(_never)
+    states = {
+        spec: rows.with_columns(pl.col("user.value").map_batches(_never, return_dtype=pl.String)) if spec.kind is StateKind.UNIQUE and spec.field == "user" else rows
+        for spec, rows in whole.states.items()
+        if spec.grain is Grain.MONTH
+    }
+    states |= {spec: unread for spec in whole.states if spec.grain is Grain.DAY}
+    usage = {"meter": MeterUsage(METER, unread, states, whole.merged)}
+    ids = ["UNIQUE", "SUM_qty", "LATEST_qty", "COUNT_1"]
+    found = quantities(
+        pl.DataFrame([{"aggregation_id": one, **window} for one in ids], schema=WINDOW),
+        configuration=configuration(METER, *EVERY.values(), time_zone=zone),
+        usage=usage,
+    ).collect()
+    got = {(a, s): q for a, s, q in found.select("aggregation_id", "segment_index", "quantity").iter_rows()}
+    assert got == {("UNIQUE", None): 2, ("SUM_qty", None): 4, ("LATEST_qty", None): 1, ("COUNT_1", 2): 2, ("COUNT_1", 0): 2}
+
+
+def _never(_: Any) -> Any:
+    raise AssertionError("this must not be read")
 
 
 @settings(max_examples=25)

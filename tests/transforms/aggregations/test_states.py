@@ -10,13 +10,13 @@ from hypothesis import given, strategies as st
 from tests.transforms.aggregations.frames import aggregation, configuration, measurements, meter
 from transforms.aggregations.functions import merged
 from transforms.aggregations.states import daily_states, merged_states, state_keys, state_parts, state_schema, state_specs
-from transforms.aggregations.usage import StateKind, StateSpec, field_column
+from transforms.aggregations.usage import Grain, StateKind, StateSpec, field_column
 from transforms.datasets import DAILY_AGGREGATES
 
 #: Codes that would collide with columns of ours if these were not named with care.
 METER = meter(numeric=("rows", "date", "größe"), strings=("month", "latest_ts"))
 FIELDS, SEGMENTS = ("latest_ts", "month"), (("a", "*"), ("*", "b"))
-SPECS = (
+DAILY = (
     StateSpec("meter"),
     StateSpec("meter", StateKind.UNIQUE, "month"),
     StateSpec("meter", StateKind.UNIQUE, "month", FIELDS, SEGMENTS),
@@ -25,6 +25,7 @@ SPECS = (
     StateSpec("meter", StateKind.LATEST, "date"),
     StateSpec("meter", StateKind.LATEST, "date", FIELDS, SEGMENTS),
 )
+SPECS = (*DAILY, *(spec.by_month for spec in DAILY))
 START = datetime(2025, 3, 31, 12, tzinfo=UTC)
 value = st.one_of(st.none(), st.decimals(min_value=-(10**9), max_value=10**9, places=12, allow_nan=False))
 rows = st.fixed_dictionaries(
@@ -61,6 +62,9 @@ def test_any_split_in_any_order_merges_into_the_whole(drawn: list[dict[str, Any]
     collected = together.collect()
     assert dict(collected.schema) == {**DAILY_AGGREGATES.schema, **state_schema(spec, METER)}
     assert collected["rows"].sum() == len(own)
+    keys = [*(name for name in DAILY_AGGREGATES.columns if spec.grain is Grain.DAY or name != "date"), *state_keys(spec)]
+    assert collected.select(keys).n_unique() == collected.height
+    assert (collected["month"] == collected["date"].dt.month_start()).all()
 
 
 def test_a_merged_state_has_one_row_per_key() -> None:
@@ -81,6 +85,17 @@ def test_a_merged_state_has_one_row_per_key() -> None:
     }
 
 
+def test_a_month_has_one_row_with_its_last_day_and_values_to_count() -> None:
+    days = (datetime(2025, 3, 30, tzinfo=UTC), datetime(2025, 3, 2, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC))
+    own = [{"account": 1, "ts": ts, "uid": f"u{n}", "month": "a"} for n, ts in enumerate(days)]
+    own += [{"account": 1, "ts": days[1], "uid": "u9", "month": None}]
+    spec = StateSpec("meter", StateKind.UNIQUE, "month").by_month
+    states = daily_states(spec, METER, frame(own)).select("date", "rows", "month.value", "month.count").collect()
+    assert sorted(states.rows(), key=repr) == sorted(
+        [(date(2025, 3, 30), 2, "a", 2), (date(2025, 3, 2), 1, None, 0), (date(2025, 4, 1), 1, "a", 1)], key=repr
+    )
+
+
 def test_which_states_are_kept() -> None:
     other = meter(meter_id="other", code="other")
     segmented = {"segmentedFields": ["user", "region"], "segments": [{"user": "*", "region": "*"}]}
@@ -98,9 +113,14 @@ def test_which_states_are_kept() -> None:
             aggregation("sql", "CUSTOM_SQL", "qty", customSql="SELECT 1", **segmented),
         )
     )
-    digest, other = found[-2].key.partition(".")[2], StateSpec("", StateKind.TOTALS, "qty", ("user", "region"), (("*", "eu"),)).key
+    daily = [spec for spec in found if spec.grain is Grain.DAY]
+    digest, other = daily[-2].key.partition(".")[2], StateSpec("", StateKind.TOTALS, "qty", ("user", "region"), (("*", "eu"),)).key
     assert other != f"totals-qty.{digest}"
-    assert [(spec.meter_id, spec.key) for spec in found] == [
+    monthly = {spec.by_month for spec in daily}
+    assert monthly == {*found} - {*daily}
+    assert {spec.key for spec in monthly} == {f"month-{spec.key}" for spec in daily}
+    assert list(found) == sorted(found, key=lambda spec: (spec.meter_id, spec.key))
+    assert [(spec.meter_id, spec.key) for spec in daily] == [
         ("meter", "latest-qty"),
         ("meter", "numeric"),
         *sorted((("meter", f"totals-qty.{digest}"), ("meter", other))),

@@ -12,7 +12,7 @@ import polars as pl
 
 from pipelines.storage.ingest_organization import IngestOrganization
 from pipelines.storage.lake import Lake
-from transforms.aggregations.states import merged_states
+from transforms.aggregations.states import merged_states, state_order
 from transforms.aggregations.usage import StateSpec
 from transforms.datasets import DAILY_AGGREGATES, MEASUREMENTS, REJECTED_MEASUREMENTS, UID_INDEX, Dataset
 from transforms.entities.usage import Meter
@@ -60,4 +60,4 @@ class Compaction:
 
 
 def _merged(spec: StateSpec, meter: Meter, rows: pl.LazyFrame) -> pl.LazyFrame:
-    return merged_states(spec, meter, rows).sort("month", "date", "account_number")
+    return merged_states(spec, meter, rows).sort(*state_order(spec))

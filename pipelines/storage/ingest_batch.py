@@ -15,7 +15,7 @@ from pipelines.storage.decode import Decoded
 from pipelines.storage.ingest_organization import IngestOrganization, field_types, known_accounts
 from pipelines.storage.landing_frames import Frame
 from pipelines.storage.uid_cache import UidCache
-from transforms.aggregations.states import daily_states
+from transforms.aggregations.states import daily_states, state_order
 from transforms.aggregations.usage import StateSpec
 from transforms.datasets import MEASUREMENTS, REJECTED_MEASUREMENTS, UID_INDEX
 from transforms.measurements.conform import conformed
@@ -188,7 +188,7 @@ def _take(batch: Prepared, organization: IngestOrganization, code: str, good: pl
     for spec in organization.specs:
         if spec.meter_id == meter.id and spec in organization.complete:
             states = daily_states(spec, meter, measurements.lazy()).collect(engine="streaming")
-            batch.states[spec] = states.sort("month", "date", "account_number")
+            batch.states[spec] = states.sort(*state_order(spec))
     return errors
 
 

@@ -15,7 +15,7 @@ from pipelines.storage.ingest_batch import COUNTS
 from pipelines.storage.ingest_organization import IngestOrganization, field_types, ingest_organization, state_fields
 from pipelines.storage.ingest_tables import AGGREGATE_STATES, INGEST_CALENDARS, MEASUREMENT_COUNTS
 from pipelines.storage.lake import Lake
-from transforms.aggregations.states import daily_states
+from transforms.aggregations.states import daily_states, state_order
 from transforms.aggregations.usage import StateSpec
 from transforms.datasets import DAILY_AGGREGATES, MEASUREMENTS, REJECTED_MEASUREMENTS
 from transforms.entities.usage import Meter
@@ -64,7 +64,7 @@ def _build(database: Database, lake: Lake, organization: IngestOrganization, spe
             connection.execute(query.on_conflict_do_update(index_elements=list(row), set_=values))
         measurements = lake.scan(MEASUREMENTS, org_id, spec.meter_id, columns=field_types(meter))
         if lake.exists(MEASUREMENTS, org_id, spec.meter_id) or lake.exists(DAILY_AGGREGATES, org_id, spec.meter_id, spec.key):
-            states = daily_states(spec, meter, measurements).collect(engine="streaming").sort("month", "date", "account_number")
+            states = daily_states(spec, meter, measurements).collect(engine="streaming").sort(*state_order(spec))
             lake.replace(DAILY_AGGREGATES, org_id, spec.meter_id, spec.key, frame=states)
         with database.transaction() as connection:
             table = AGGREGATE_STATES.c

@@ -148,16 +148,17 @@ def _final(aggregation: Aggregation) -> tuple[pl.Expr, pl.Expr]:
     return final(aggregation.target_field, aggregation.aggregation), pl.when(too_large).then(pl.lit(reason))
 
 
-def _answered(aggregation: Aggregation, reading: Reading, windows: pl.DataFrame, span: Span, columns: Sequence[str]) -> pl.LazyFrame:
-    """The quantities of one aggregation in the windows of one span."""
-    mine = windows.lazy().join(span.windows.lazy().select(WINDOW_NUMBER), on=WINDOW_NUMBER, how="semi")
+def _answered(
+    aggregation: Aggregation, reading: Reading, mine: pl.LazyFrame, found: pl.LazyFrame, *, key: str, columns: Sequence[str]
+) -> pl.LazyFrame:
+    """The quantities of one aggregation in its windows of one span, whose rows ``found`` are grouped by ``key``."""
     value, failure = _final(aggregation)
-    keys = [span.key, SEGMENT] if reading.fields else [span.key]
-    found = _grouped(reading, span).select(*keys, ROWS, value.alias(_VALUE), failure.alias(_FAILURE))
+    keys = [key, SEGMENT] if reading.fields else [key]
+    found = found.select(*keys, ROWS, value.alias(_VALUE), failure.alias(_FAILURE))
     if not reading.fields:
         joined = mine.join(found, on=keys, how="left").with_columns(pl.lit(None, dtype=pl.Int32).alias(SEGMENT))
     elif aggregation.default_value is None:
-        joined = mine.join(found, on=span.key)
+        joined = mine.join(found, on=key)
     else:
         every = pl.LazyFrame({SEGMENT: pl.Series(range(len(reading.segments)), dtype=pl.Int32)})
         joined = mine.join(every, how="cross").join(found, on=keys, how="left")
@@ -166,18 +167,24 @@ def _answered(aggregation: Aggregation, reading: Reading, windows: pl.DataFrame,
     return joined.select(*columns, SEGMENT, quantity.alias("quantity"), pl.col(_FAILURE).alias("failure"))
 
 
-def _numbered(windows: pl.DataFrame) -> pl.DataFrame:
-    keys = ["account_number", "window_start", "window_end"]
-    return windows.unique().join(windows.select(keys).unique().with_row_index(WINDOW_NUMBER), on=keys)
+def _numbered(windows: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Aggregation id -> its windows, each row once, with a number that tells account, start and end."""
+    bounds = ["window_start", "window_end"]
+    periods = windows.select(bounds).unique().with_row_index("period")
+    # Joined only where there are several: most often a bill run has one period.
+    period = windows.join(periods, on=bounds, maintain_order="left")["period"].cast(pl.Int64) if periods.height > 1 else pl.lit(0, dtype=pl.Int64)
+    number = period * (1 << 32) + pl.col("account_number").cast(pl.Int64)
+    by_aggregation = windows.with_columns(number.alias(WINDOW_NUMBER)).partition_by("aggregation_id", as_dict=True)
+    return {str(key[0]): frame if frame[WINDOW_NUMBER].n_unique() == frame.height else frame.unique() for key, frame in by_aggregation.items()}
 
 
 def _spans_by_reading(
     windows: pl.DataFrame, configuration: Configuration, usage: Mapping[str, MeterUsage]
 ) -> Iterable[tuple[Reading, dict[str, pl.DataFrame], tuple[Span, ...]]]:
-    by_aggregation = {str(key[0]): frame for key, frame in _numbered(windows).partition_by("aggregation_id", as_dict=True).items()}
+    by_aggregation = _numbered(windows)
     for reading in _readings((configuration.entity(Aggregation, aggregation_id) for aggregation_id in sorted(by_aggregation)), usage):
         mine = {a.id: by_aggregation[a.id] for a in reading.aggregations}
-        distinct = pl.concat(mine.values()).select(WINDOW_NUMBER, "account_number", "window_start", "window_end").unique()
+        distinct = pl.concat(mine.values()).select(WINDOW_NUMBER, "account_number", "window_start", "window_end").unique(WINDOW_NUMBER)
         yield reading, mine, spans(distinct, time_zone=configuration.time_zone, accounts=configuration.accounts.height)
 
 
@@ -196,12 +203,15 @@ def quantities(windows: pl.DataFrame, *, configuration: Configuration, usage: Ma
         where there is no value; ``failure`` says why one that should be there can't be given (DECISIONS 34).
     """
     columns = windows.columns
-    frames = [
-        _answered(aggregation, reading, mine[aggregation.id], span, columns)
-        for reading, mine, parts in _spans_by_reading(windows, configuration, usage)
-        for span in parts
-        for aggregation in reading.aggregations
-    ]
+    frames = []
+    for reading, mine, parts in _spans_by_reading(windows, configuration, usage):
+        for span in parts:
+            found = _grouped(reading, span)
+            for aggregation in reading.aggregations:
+                own = mine[aggregation.id].lazy()
+                if len(parts) > 1:
+                    own = own.join(span.windows.lazy().select(WINDOW_NUMBER), on=WINDOW_NUMBER, how="semi")
+                frames.append(_answered(aggregation, reading, own, found, key=span.key, columns=columns))
     return pl.concat(frames) if frames else pl.LazyFrame(schema={**windows.schema, **QUANTITY})
 
 

@@ -100,11 +100,12 @@ class Span:
         return self._in_windows(rows, windows, _in_time() & ~_in_days())
 
     def _in_windows(self, rows: pl.LazyFrame, windows: pl.DataFrame, condition: pl.Expr | None) -> pl.LazyFrame:
-        accounts = windows[_ACCOUNT].unique()
-        if self.names_accounts and accounts.len() <= _FEW:
-            rows = rows.filter(pl.col(_ACCOUNT).is_between(accounts.min(), accounts.max()) & pl.col(_ACCOUNT).is_in(accounts.to_list()))
-        elif self.names_accounts and self.key == _ACCOUNT:
-            rows = rows.join(accounts.to_frame().lazy(), on=_ACCOUNT, how="semi")
+        if self.names_accounts:
+            accounts = windows[_ACCOUNT].unique()
+            if accounts.len() <= _FEW:
+                rows = rows.filter(pl.col(_ACCOUNT).is_between(accounts.min(), accounts.max()) & pl.col(_ACCOUNT).is_in(accounts.to_list()))
+            elif self.key == _ACCOUNT:
+                rows = rows.join(accounts.to_frame().lazy(), on=_ACCOUNT, how="semi")
         if self.key != _ACCOUNT:
             bounds = windows.lazy().select(_ACCOUNT, WINDOW_NUMBER, *_BOUNDS)
             joined = rows.join(bounds, on=_ACCOUNT)
@@ -156,7 +157,8 @@ def spans(windows: pl.DataFrame, *, time_zone: str, accounts: int) -> tuple[Span
         time_zone: The organization's, a tz database name.
         accounts: How many accounts the organization has.
     """
-    complete = bounded(windows, time_zone)
+    ends = ["window_start", "window_end"]
+    complete = windows.join(bounded(windows.select(ends).unique(), time_zone), on=ends)
     shared = (
         complete.group_by("window_start", "window_end").len().filter(pl.col("len") >= _SHARE * complete.height).sort("window_start", "window_end")
     )

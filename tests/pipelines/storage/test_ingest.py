@@ -1,6 +1,7 @@
 """Ingest on the real database and a real lake: what is accepted, what is rejected and why, and that it is once."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -20,7 +21,9 @@ from pipelines.storage.lake import Lake
 from pipelines.storage.landing import Landing
 from pipelines.storage.organizations import Credentials
 from pipelines.storage.snapshots import configuration
+from transforms.aggregations.aggregate import WINDOW, quantities
 from transforms.aggregations.states import daily_states, merged_states
+from transforms.aggregations.usage import Grain, MeterUsage, StateKind, StateSpec
 from transforms.datasets import MEASUREMENTS, REJECTED_MEASUREMENTS, UID_INDEX
 from transforms.entities.organization import OrganizationConfig
 from transforms.entities.usage import Aggregation, Category, Meter, Method
@@ -62,19 +65,27 @@ class Site:
             config = configuration(connection, self.org_id)
         return meter_usage(self.database, self.lake, config)[meter.id].measurements.sort("ts", "uid").collect()
 
-    def complete_states(self) -> int:
-        """How many states are complete; each must be what the measurements say."""
+    def usage(self, meter: Meter) -> MeterUsage:
         with self.database.transaction() as connection:
             config = configuration(connection, self.org_id)
-        count = 0
+        return meter_usage(self.database, self.lake, config)[meter.id]
+
+    def complete_states(self) -> int:
+        """How many states are complete, by day and by month; each must be what the measurements say."""
+        with self.database.transaction() as connection:
+            config = configuration(connection, self.org_id)
+        count: Counter[Grain] = Counter()
         for usage in meter_usage(self.database, self.lake, config).values():
             for spec, states in usage.states.items():
                 kept = merged_states(spec, usage.meter, states).collect()
                 direct = merged_states(spec, usage.meter, daily_states(spec, usage.meter, usage.measurements)).collect()
                 assert kept.height > 0
                 assert_frame_equal(kept, direct, check_row_order=False)
-                count += 1
-        return count
+                stored = states.filter(pl.col("month").is_in(list(usage.merged[spec]))).collect()
+                assert stored.height == kept.filter(pl.col("month").is_in(list(usage.merged[spec]))).height
+                count[spec.grain] += 1
+        assert count[Grain.DAY] == count[Grain.MONTH]
+        return count[Grain.DAY]
 
     def rejected(self) -> pl.DataFrame:
         return self.lake.scan(REJECTED_MEASUREMENTS, self.org_id).sort("received_at", "body").collect()
@@ -289,6 +300,57 @@ def test_another_time_zone_moves_the_event_days(site: Site) -> None:
             sa.select(MEASUREMENT_COUNTS.c.date, MEASUREMENT_COUNTS.c.landed).where(MEASUREMENT_COUNTS.c.org_id == site.org_id)
         ).all()
     assert [tuple(r) for r in rows] == [(date(2025, 1, 4), 2)]
+    assert site.complete_states() == 1
+
+
+def test_a_month_moves_with_the_time_zone(site: Site) -> None:
+    meter = site.meter()
+    site.land({**item("a", 5), "ts": "2025-02-01T02:00:00Z"}, {**item("b", 1), "ts": "2025-02-01T08:00:00Z"})
+    site.drain()
+    by_month = StateSpec(meter.id).by_month
+    assert site.usage(meter).merged[by_month] == {date(2025, 2, 1)}
+    with site.database.transaction() as connection:
+        config = config_store.singleton(connection, site.org_id, OrganizationConfig)
+        config_store.updated(connection, site.org_id, config.id, config.model_copy(update={"timezone": "America/New_York"}), "test")
+    assert site.usage(meter).states == {}
+    site.drain()
+    assert site.complete_states() == 1
+    rows = site.usage(meter).states[by_month].sort("month").select("month", "date", "qty.sum").collect().rows()
+    assert rows == [(date(2025, 1, 1), date(2025, 1, 31), 5), (date(2025, 2, 1), date(2025, 2, 1), 1)]
+
+
+def test_a_month_is_merged_while_one_file_has_it(site: Site) -> None:
+    meter = site.meter()
+    regions = Aggregation(
+        name="u", code="u", meter_id=meter.id, target_field="region", aggregation=Method.UNIQUE, quantity_per_unit=Decimal(1), rounding=Rounding.NONE,
+        unit="1",
+    )  # fmt: skip
+    with site.database.transaction() as connection:
+        unique = StateSpec(meter.id, StateKind.UNIQUE, "region").by_month
+        aggregation = config_store.created(connection, site.org_id, regions, "test")
+    january, february = date(2025, 1, 1), date(2025, 2, 1)
+
+    def landed(*items: dict[str, Any], merged: set[date], count: int) -> None:
+        site.land(*items)
+        site.drain()
+        usage = site.usage(meter)
+        assert usage.merged[unique] == merged
+        with site.database.transaction() as connection:
+            config = configuration(connection, site.org_id)
+        account = config.accounts["account_number"][0]
+        bounds = {"window_start": datetime(2025, 1, 1, tzinfo=UTC), "window_end": datetime(2025, 2, 1, tzinfo=UTC)}
+        windows = pl.DataFrame([{"aggregation_id": aggregation.id, "account_number": account, **bounds}], schema=WINDOW)
+        assert quantities(windows, configuration=config, usage={meter.id: usage}).collect()["quantity"].to_list() == [count]
+        assert site.complete_states() == 2
+
+    landed(item("a"), item("b", region="us"), item("c", where={}), merged={january}, count=2)
+    landed(item("d", day=7), {**item("e"), "ts": "2025-02-03T10:00:00Z"}, merged={february}, count=2)
+    landed(item("f", day=8, region="ap"), merged={february}, count=3)
+    # Until so many small files have come together that they are made one.
+    for n in range(12):
+        landed(item(f"more {n}", day=9 + n), merged={february}, count=3)
+    landed(item("last", region="us"), merged={january, february}, count=3)
+    landed(item("after", region="eu"), merged={february}, count=3)
 
 
 def test_many_small_batches_are_compacted_without_changing_what_is_read(site: Site) -> None:

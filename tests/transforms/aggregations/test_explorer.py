@@ -1,7 +1,7 @@
 """The Data Explorer's rows against a scalar reference, and against the bills' own quantities."""
 
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -25,10 +25,12 @@ OTHER = meter(numeric=("qty", "cost"), strings=("region",), meter_id="other", co
 METERS = {"meter": METER, "other": OTHER}
 #: New York's clocks go forward on 9 March and back on 2 November 2025; both weeks are asked for.
 STARTS = (datetime(2025, 3, 7, tzinfo=UTC), datetime(2025, 10, 31, tzinfo=UTC))
-#: Their states: numeric (every meter has it), numeric by region, users by region.
+#: Their states: numeric (every meter has it), totals and users by region, users, latest.
 AGGREGATIONS = [
     aggregation("a", "SUM", "qty", segmentedFields=["region"], segments=[{"region": "*"}]),
     aggregation("b", "UNIQUE", "user", segmentedFields=["region"], segments=[{"region": "*"}]),
+    aggregation("c", "UNIQUE", "user"),
+    aggregation("d", "LATEST", "qty"),
 ]
 ASKED = [
     *({"meterId": "meter", "fieldCode": "qty", "fieldType": "MEASURE", "function": f} for f in FUNCTIONS["MEASURE"]),
@@ -154,6 +156,45 @@ def test_answers_equal_the_reference(  # noqa: PLR0917 - hypothesis gives them b
     if frequency:
         assert found["startTime"].to_list() == sorted(found["startTime"].to_list(), reverse=True)
         assert (found["startTime"] < found["endTime"]).all()
+
+
+days = st.one_of(st.sampled_from([date(2025, month, 1) for month in (9, 10, 11, 12)]), st.dates(date(2025, 9, 1), date(2025, 12, 31)))
+
+
+@given(
+    st.lists(rows.map(lambda row: row | {"at": (row["at"] - timedelta(days=2)) * 25}), max_size=25),
+    st.tuples(days, days).map(sorted).filter(lambda pair: pair[0] < pair[1]),
+    st.sampled_from([0, 0, 90]),
+    st.sampled_from([None, *Frequency]),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([None, [1, 3]]),
+)
+def test_months_days_and_detail_give_the_same_rows_in_the_same_order(  # noqa: PLR0917 - hypothesis gives them by position
+    drawn: list[dict[str, Any]],
+    between: list[date],
+    minute: int,
+    frequency: str | None,
+    by_account: bool,
+    by_user: bool,
+    accounts: list[int] | None,
+) -> None:
+    zone = "America/New_York"
+    begin, end = (datetime(day.year, day.month, day.day, minute // 60, minute % 60, tzinfo=ZoneInfo(zone)) for day in between)
+    asked = [one for one in ASKED if one["meterId"] == "meter" and (one["function"] == "UNIQUE" or not by_user)]
+    groups = [
+        *([{"groupType": "ACCOUNT"}] if by_account else []),
+        *([{"groupType": "DIMENSION", "meterId": "meter", "fieldCode": "user"}] if by_user else []),
+        *([{"groupType": "TIME", "frequency": frequency}] if frequency else []),
+    ]
+    body = {"startDate": begin.isoformat(), "endDate": end.isoformat(), "aggregations": asked, "groups": groups}
+    query = checked_query(validated(UsageQuery, body), METERS)
+    own = numbered(drawn, STARTS[1])
+    rows_of = [
+        explored(query, time_zone=zone, usage=usage_of({"meter": own}, zone, has_states=has_states), account_numbers=accounts).collect()
+        for has_states in (True, False)
+    ]
+    assert rows_of[0].equals(rows_of[1])
 
 
 @given(st.lists(rows, min_size=1, max_size=20), st.booleans())

@@ -210,8 +210,9 @@ def test_a_merged_month_is_counted_without_its_values() -> None:
     whole = usage_of([own], zone, has_states=True, months=frozenset({date(2025, 2, 1)}))
     # Nothing else is read: neither measurements nor states by day, and of the month's state not what the values are.
     unread = pl.LazyFrame({"account_number": [1]}).map_batches(_never)
+    never = pl.col("user.value").map_batches(_never, return_dtype=pl.String)
     states = {
-        spec: rows.with_columns(pl.col("user.value").map_batches(_never, return_dtype=pl.String)) if spec.kind is StateKind.UNIQUE and spec.field == "user" else rows
+        spec: rows.with_columns(never) if spec.kind is StateKind.UNIQUE and spec.field == "user" else rows
         for spec, rows in whole.states.items()
         if spec.grain is Grain.MONTH
     }

@@ -107,11 +107,11 @@ UID_INDEX = Dataset(
 
 DAILY_AGGREGATES = Dataset(
     "daily_aggregates",
-    "partial state of one account, event day and (where the state is split) segment or string value "
+    "partial state of one account, event day or month, and (where the state is split) segment or string value "
     "(one table per organization, meter and state); several rows of one key merge exactly",
     {
         "month": Column(pl.Date, "First day of the event day's month."),
-        "date": Column(pl.Date, "Event day in the organization's time zone."),
+        "date": Column(pl.Date, "Event day in the organization's time zone; in a state by month the last one of the row."),
         "account_number": Column(pl.Int32, "The account's dense number within the organization."),
     },
     partition_by=("month",),

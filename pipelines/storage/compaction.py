@@ -13,12 +13,14 @@ import polars as pl
 from pipelines.storage.ingest_organization import IngestOrganization
 from pipelines.storage.lake import Lake
 from transforms.aggregations.states import merged_states, state_order
-from transforms.aggregations.usage import StateSpec
+from transforms.aggregations.usage import Grain, StateSpec
 from transforms.datasets import DAILY_AGGREGATES, MEASUREMENTS, REJECTED_MEASUREMENTS, UID_INDEX, Dataset
 from transforms.entities.usage import Meter
 
 #: Batches added to a table before its partitions are looked at.
 BATCHES = 16
+#: States of a month that is over become one file below this size, whose rows need no merging when they are read.
+SETTLED_BYTES = 64 * 1024 * 1024
 _ORDER = {
     MEASUREMENTS.name: ("account_number", "ts", "uid"),
     REJECTED_MEASUREMENTS.name: ("received_at",),
@@ -55,8 +57,12 @@ class Compaction:
     def _merge_states(self, organization: IngestOrganization, meter_id: str, key: str) -> None:
         spec = next((s for s in organization.complete if (s.meter_id, s.key) == (meter_id, key)), None)
         if spec is not None:
-            meter = organization.configuration.entity(Meter, meter_id)
-            self._lake.compact(DAILY_AGGREGATES, organization.org_id, meter_id, key, merged=partial(_merged, spec, meter))
+            compact = partial(self._lake.compact, DAILY_AGGREGATES, organization.org_id, meter_id, key)
+            merged = partial(_merged, spec, organization.configuration.entity(Meter, meter_id))
+            compact(merged=merged)
+            if spec.grain is Grain.MONTH:
+                newest = max(f.partition_values["month"] or "" for f in self._lake.files(DAILY_AGGREGATES, organization.org_id, meter_id, key))
+                compact(merged=merged, small_files=2, small_bytes=SETTLED_BYTES, where=lambda values: (values["month"] or "") < newest)
 
 
 def _merged(spec: StateSpec, meter: Meter, rows: pl.LazyFrame) -> pl.LazyFrame:

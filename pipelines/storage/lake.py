@@ -195,6 +195,7 @@ class Lake:
         merged: Callable[[pl.LazyFrame], pl.LazyFrame],
         small_files: int = 8,
         small_bytes: int = 32 * 1024 * 1024,
+        where: Callable[[Mapping[str, str | None]], bool] = lambda _: True,
         level: int = 1,
     ) -> list[dict[str, str | None]]:
         """Rewrite the small files of every partition that has at least ``small_files`` of them; the partitions rewritten.
@@ -207,6 +208,7 @@ class Lake:
                 reduced to one row per key. It must keep the meaning of the rows.
             small_files: Number of small files that makes a partition worth the work.
             small_bytes: Files below this size are small.
+            where: Which partitions to look at, by their values.
             level: zstd level of the new files.
         """
         uri = self.table(dataset, org_id, *parts)
@@ -214,7 +216,7 @@ class Lake:
         if handle is None:
             return []
         wanted = {**dataset.schema, **self.columns(dataset, org_id, *parts)}
-        crowded = handle.crowded(small_files, small_bytes)
+        crowded = [(values, small) for values, small in handle.crowded(small_files, small_bytes) if where(values)]
         for _, small in crowded:
             frame = merged(handle.scanned(wanted, dataset.partition_by, self.storage_options, paths=[f.path for f in small])).collect()
             files = written_files(uri, dataset.checked(frame), partition_by=dataset.partition_by, storage_options=self.storage_options, level=level)

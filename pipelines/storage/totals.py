@@ -17,6 +17,7 @@ from pipelines.storage.ingest import LOCK
 from pipelines.storage.ingest_tables import MEASUREMENT_COUNTS
 from pipelines.storage.lake import Lake
 from transforms.aggregations.states import state_specs
+from transforms.aggregations.usage import Grain
 from transforms.configuration import Configuration
 from transforms.datasets import BILL_LINE_ITEMS, BILLS as BILLS_DATASET, DAILY_AGGREGATES, MEASUREMENTS, REJECTED_MEASUREMENTS, Dataset
 from transforms.entities.usage import Meter
@@ -32,17 +33,23 @@ MEASUREMENT_COUNTS_SCHEMA = {"date": pl.Date, **dict.fromkeys(COUNTS, pl.Int64)}
 BILL_TOTALS_SCHEMA = {"month": pl.String, "currency": pl.String, "bills": pl.Int64, "line_items": pl.Int64, "bill_total": DECIMAL}
 
 
-def parts_of(dataset: Dataset, configuration: Configuration) -> list[tuple[str, ...]]:
-    """What names the dataset's tables within the organization: meter ids, meter ids with state keys, or nothing."""
+def parts_of(dataset: Dataset, configuration: Configuration, *, by_day: bool = False) -> list[tuple[str, ...]]:
+    """What names the dataset's tables within the organization: meter ids, meter ids with state keys, or nothing.
+
+    Args:
+        dataset: The dataset.
+        configuration: The organization.
+        by_day: Leave out the states by month.
+    """
     if dataset is MEASUREMENTS:
         return [(meter_id,) for meter_id in configuration.entities(Meter)]
     if dataset is DAILY_AGGREGATES:
-        return [(spec.meter_id, spec.key) for spec in state_specs(configuration)]
+        return [(spec.meter_id, spec.key) for spec in state_specs(configuration) if not by_day or spec.grain is Grain.DAY]
     return [()]
 
 
 def rows_by_day(lake: Lake, dataset: Dataset, configuration: Configuration, *, day: str, first: date, last: date) -> dict[date, int]:
-    """Day -> rows of the organization's tables of the dataset; days without rows are left out.
+    """Day -> rows of the organization's tables of the dataset (of states those by day); days without rows are left out.
 
     Args:
         lake: The lake.
@@ -54,7 +61,7 @@ def rows_by_day(lake: Lake, dataset: Dataset, configuration: Configuration, *, d
     """
     scans = [
         lake.scan(dataset, configuration.organization_id, *parts).filter(pl.col(day).is_between(first, last)).select(day)
-        for parts in parts_of(dataset, configuration)
+        for parts in parts_of(dataset, configuration, by_day=True)
     ]
     if not scans:
         return {}

@@ -351,6 +351,10 @@ def test_a_month_is_merged_while_one_file_has_it(site: Site) -> None:
         landed(item(f"more {n}", day=9 + n), merged={february}, count=3)
     landed(item("last", region="us"), merged={january, february}, count=3)
     landed(item("after", region="eu"), merged={february}, count=3)
+    # A month that is over becomes one file even of a few.
+    for n in range(14):
+        landed(item(f"february {n}") | {"ts": f"2025-02-{5 + n:02}T10:00:00Z"}, merged=set(), count=3)
+    landed(item("late", region="us"), merged={january, february}, count=3)
 
 
 def test_many_small_batches_are_compacted_without_changing_what_is_read(site: Site) -> None:

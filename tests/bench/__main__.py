@@ -31,7 +31,7 @@ from transforms.datasets import MEASUREMENTS
 OUT = Console()
 GOALS = {"states": 0.5, "detail": 0.8}
 COMPETITORS = {
-    "states": "from daily states",
+    "states": "from states by month and day",
     "detail": "from detail",
     "duckdb_bill": "DuckDB, the same line items",
     "duckdb_amounts": "DuckDB, amounts only",

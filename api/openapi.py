@@ -1,15 +1,20 @@
-"""Our own OpenAPI document: entity routes described from their declarations, the others by FastAPI."""
+"""Our own OpenAPI document: entity routes described from their declarations, the others by FastAPI and the tables here."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.crud import PREFIX
+from transforms.aggregations.usage_query import UsageQuery
+from transforms.billing.job_requests import BillApproveRequest, BillJobRecalculateRequest, BillJobRequest
 from transforms.entities.fields import fields
 from transforms.entities.registry import RESOURCES
 from transforms.entities.resource import Resource
+from transforms.measurements.problems import MOST_ITEMS
 
 _ERROR = {
     "type": "object",
@@ -21,9 +26,53 @@ _ERROR = {
 }
 
 
+_MEASUREMENT = {
+    "type": "object",
+    "required": ["meter", "account", "ts"],
+    "properties": {
+        **{name: {"type": "string"} for name in ("uid", "meter", "account")},
+        **{name: {"type": "string", "format": "date-time"} for name in ("ts", "ets")},
+        **{name: {"type": "object", "additionalProperties": {"type": "string"}} for name in ("who", "what", "where", "metadata", "other")},
+        **{name: {"type": "object", "additionalProperties": {"type": "number"}} for name in ("measure", "cost", "income")},
+    },
+}
+_MEASUREMENTS = {
+    "type": "object",
+    "required": ["measurements"],
+    "properties": {"measurements": {"type": "array", "minItems": 1, "maxItems": MOST_ITEMS, "items": {"$ref": "#/components/schemas/Measurement"}}},
+}
+_SUBMIT = {
+    "operationId": "SubmitMeasurements",
+    "tags": ["Measurement"],
+    "summary": "Submit Measurements",
+    "description": "Keep the measurements of the body, all of them or none; the answer comes when they are on the disk.",
+    "responses": {"200": {"content": {"application/json": {"schema": {"type": "object", "properties": {"result": {"const": "accepted"}}}}}}},
+}
+_STATUS = {"type": "object", "required": ["status"], "properties": {"status": {"enum": ["PENDING", "APPROVED"]}}}
+_GRANT = {"type": "object", "required": ["grant_type"], "properties": {"grant_type": {"const": "client_credentials"}}}
+_REQUESTS: tuple[type[BaseModel], ...] = (BillApproveRequest, BillJobRecalculateRequest, BillJobRequest, UsageQuery)
+#: Method and path of a route of its own -> its body.
+_BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("post", "/oauth/token"): _GRANT,
+    ("post", f"{PREFIX}/measurements"): _MEASUREMENTS,
+    ("post", f"{PREFIX}/usage/query"): {"$ref": "#/components/schemas/UsageQuery"},
+    ("post", f"{PREFIX}/billjobs"): {"$ref": "#/components/schemas/BillJobRequest"},
+    ("post", f"{PREFIX}/billjobs/recalculate"): {"$ref": "#/components/schemas/BillJobRecalculateRequest"},
+    ("post", f"{PREFIX}/bills/approve"): {"$ref": "#/components/schemas/BillApproveRequest"},
+    ("post", f"{PREFIX}/bills/preview"): {"$ref": "#/components/schemas/BillJobRequest"},
+    ("put", f"{PREFIX}/bills/{{bill_id}}/status"): _STATUS,
+}
+#: How to call a route: with a token; for a token with the access key and its secret.
+_SECURITY = {"token": {"type": "http", "scheme": "bearer"}, "accessKey": {"type": "http", "scheme": "basic"}}
+
+
 def _answer(schema: dict[str, Any]) -> dict[str, Any]:
     error = {"description": "refused", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
     return {"200": {"description": "done", "content": {"application/json": {"schema": schema}}}, "4XX": error, "5XX": error}
+
+
+def _body(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
 def _parameters(names: tuple[str, ...], place: str) -> list[dict[str, Any]]:
@@ -33,7 +82,6 @@ def _parameters(names: tuple[str, ...], place: str) -> list[dict[str, Any]]:
 def _paths(resource: Resource) -> dict[str, Any]:
     one = {"$ref": f"#/components/schemas/{resource.kind}"}
     page = {"type": "object", "properties": {"data": {"type": "array", "items": one}, "nextToken": {"type": "string"}}}
-    body = {"required": True, "content": {"application/json": {"schema": one}}}
 
     def operation(verb: str, answer: dict[str, Any], query: tuple[str, ...] = (), has_body: bool = False) -> dict[str, Any]:
         described: dict[str, Any] = {
@@ -43,7 +91,7 @@ def _paths(resource: Resource) -> dict[str, Any]:
             "responses": _answer(answer),
         }
         described["parameters"] = _parameters(query, "query")
-        return {**described, "requestBody": body} if has_body else described
+        return {**described, "requestBody": _body(one)} if has_body else described
 
     collection = f"{PREFIX}/{resource.path}"
     path_parameters = _parameters(("org_id",), "path")
@@ -62,7 +110,9 @@ def _paths(resource: Resource) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    _, document = models_json_schema([(r.entity, "validation") for r in RESOURCES], ref_template="#/components/schemas/{model}")
+    _, document = models_json_schema(
+        [(kind, "validation") for kind in (*(r.entity for r in RESOURCES), *_REQUESTS)], ref_template="#/components/schemas/{model}"
+    )
     schemas: dict[str, Any] = document.get("$defs", {})
     for resource in RESOURCES:
         for field in fields(resource.entity).values():
@@ -71,12 +121,32 @@ def _schemas() -> dict[str, Any]:
     return schemas
 
 
+def _completed(path: str, methods: dict[str, Any]) -> None:
+    """Add to a route of its own what FastAPI can't see: what dependencies read from the path, bodies, refusals."""
+    organization = _parameters(("org_id",), "path") if "{org_id}" in path else []
+    for method, operation in methods.items():
+        others = [one for one in operation.get("parameters", []) if one["name"] != "org_id"]
+        operation["parameters"] = [*organization, *others]
+        done = operation["responses"]["200"]["content"]
+        operation["responses"] = {**_answer({"type": "object"}), "200": {"description": "done", "content": done}}
+        if path == "/oauth/token":
+            operation["security"] = [{"accessKey": []}]
+        elif not organization:
+            operation["security"] = []
+        if (method, path) in _BODIES:
+            operation["requestBody"] = _body(_BODIES[method, path])
+
+
 def described(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of everything that the application serves; made once."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version="1", routes=app.routes)
+        document["paths"][f"{PREFIX}/measurements"] = {"post": dict(_SUBMIT)}
+        for path, methods in document["paths"].items():
+            _completed(path, methods)
         for resource in RESOURCES:
             document["paths"].update(_paths(resource))
-        document.setdefault("components", {}).setdefault("schemas", {}).update({**_schemas(), "Error": _ERROR})
+        document["components"] = {"schemas": {**_schemas(), "Measurement": _MEASUREMENT, "Error": _ERROR}, "securitySchemes": _SECURITY}
+        document["security"] = [{"token": []}]
         app.openapi_schema = document
     return app.openapi_schema

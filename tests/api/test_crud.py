@@ -1,6 +1,7 @@
 """Config entities over HTTP."""
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -135,3 +136,24 @@ def test_the_openapi_document_follows_the_declarations(api: TestClient) -> None:
         assert schema["properties"]["id"]["readOnly"]
     assert document["components"]["schemas"]["Product"]["properties"]["name"]["maxLength"] == 200
     assert "/oauth/token" in document["paths"]
+
+
+def test_the_openapi_document_is_whole(api: TestClient) -> None:
+    """Every parameter of a path is declared, every reference leads somewhere, every operation has a name of its own."""
+    document = api.get("/openapi.json").json()
+    for reference in re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)):
+        assert reference in document["components"]["schemas"], reference
+    names = []
+    for path, methods in document["paths"].items():
+        shared = methods.get("parameters", [])
+        for method in methods.keys() - {"parameters"}:
+            operation = methods[method]
+            names.append(operation["operationId"])
+            declared = sorted(one["name"] for one in [*shared, *operation["parameters"]] if one["in"] == "path")
+            assert declared == sorted(re.findall(r"{(\w+)}", path)), (method, path)
+            assert {"200", "4XX", "5XX"} == set(operation["responses"]), (method, path)
+            has_no_body = method in ("get", "delete") or path.rsplit("/", 1)[-1] in ("lock", "cancel") or "/billingperiod/" in path
+            assert ("requestBody" in operation) is not has_no_body, (method, path)
+    assert len(names) == len(set(names))
+    submitted = document["paths"]["/organizations/{org_id}/measurements"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert submitted["properties"]["measurements"]["maxItems"] == 1000

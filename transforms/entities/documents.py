@@ -47,7 +47,15 @@ def _message(error: Mapping[str, Any]) -> str:
     if error["type"] == "missing":
         return "is required"
     reason = error.get("ctx", {}).get("error") if error["type"] == "value_error" else None
-    text = str(reason) if reason is not None else error["msg"].replace("Input should be", "must be").replace("String should", "must")
+    text = (
+        str(reason)
+        if reason is not None
+        else error["msg"]
+        .replace("Input should be", "must be")
+        .replace("String should", "must")
+        .replace("List should", "must")
+        .replace(" after validation", "")
+    )
     given = error["input"]
     return f"{text}; it is {given!r}"[:400] if isinstance(given, (str, int, Decimal)) else str(text)
 

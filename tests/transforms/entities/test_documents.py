@@ -211,6 +211,11 @@ def test_days_leave_room_to_count_periods_and_due_dates() -> None:
             validated(Account, {"name": "a", "code": "a", "emailAddress": "a@b.c", **body})
 
 
+def test_a_list_that_is_too_short_says_how_many_it_needs() -> None:
+    with pytest.raises(EntityInvalid, match="dataFields: must have at least 1 item, not 0"):
+        validated(Meter, {"name": "m", "code": "m", "dataFields": [], "derivedFields": []})
+
+
 def test_a_long_text_is_no_time_zone() -> None:
     with pytest.raises(EntityInvalid, match="timezone: unknown time zone"):
         validated(OrganizationConfig, {"timezone": "x" * 3000})

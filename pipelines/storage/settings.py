@@ -84,7 +84,7 @@ def settings_of(home: Path | None = None) -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        wrong = (f"METERHOUSE_{str(e['loc'][0]).upper()} is {e['input']!r}: {e['msg'][:1].lower()}{e['msg'][1:]}" for e in error.errors())
+        wrong = (f"METERHOUSE_{str(e['loc'][0]).upper()} is {e['input']!r}: {e['msg'].replace('Input should', 'it must')}" for e in error.errors())
         raise EntityInvalid("; ".join(wrong)) from None
     except SettingsError as error:
         raise EntityInvalid(f"a setting is not the JSON it must be: {error}") from None

@@ -169,7 +169,7 @@ def test_files_of_every_format_are_taken_in_and_billed(line: CommandLine, config
         "113" in line.run("explore", "calls", "n.SUM", "--from", "2025-03-01", "--to", "2025-04-01", "--every", "MONTH", "--org", configured).stdout
     )
 
-    shown = line.run("status").stdout
+    shown = line.run("status", COLUMNS="80").stdout  # an id is there to be copied
     assert "not running" in shown
     assert configured in shown
     assert "measurements" in shown

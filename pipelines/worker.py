@@ -1,6 +1,6 @@
 """The resident worker: ``python -m pipelines.worker``. It ingests what lands and runs bill jobs.
 
-One thread ingests continuously, so that acknowledged usage shows within about two seconds; a few threads claim and run bill
+One thread ingests continuously, so that acknowledged usage shows within three seconds; a few threads claim and run bill
 jobs, woken by NOTIFY. A database that is away is waited for. A worker that is killed leaves nothing half done: its session's
 lock falls and its jobs are run again by whoever is alive (bill_jobs.py).
 
@@ -18,6 +18,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from pipelines.recorder import Recorder
@@ -28,6 +29,7 @@ from pipelines.storage.database import Database, connected, migrated
 from pipelines.storage.ingest import ingested
 from pipelines.storage.lake import Lake
 from pipelines.storage.logs import event, logging_started
+from pipelines.storage.maintenance import maintained
 from pipelines.storage.settings import Settings, settings_of
 from transforms.errors import MeterhouseError, Unavailable
 
@@ -39,8 +41,11 @@ JOB_THREADS = 2
 CLAIM_SECONDS = 1.0
 #: Seconds between looks at the landing folder.
 LANDING_SECONDS = 0.1
-#: Least seconds from one batch of a trickle to the next: fewer, larger files, and still visible within two seconds.
-BATCH_SECONDS = 1.0
+#: Least seconds from one batch of a trickle to the next: fewer, larger files, and still visible within three seconds. A bill
+#: job does not wait for it: it takes in what landed itself.
+BATCH_SECONDS = 2.0
+#: Seconds between two rounds of maintenance; the first is at the start.
+MAINTENANCE_SECONDS = 3600.0
 #: Longest pause while something is away.
 PAUSE_SECONDS = 5.0
 #: Seconds that running jobs get to finish when the worker is asked to stop; they are run again at the next start otherwise.
@@ -60,12 +65,14 @@ class Worker:
     landing_root: Path
     recorder: Recorder
     stop: threading.Event
+    #: What the lake keeps of replaced versions.
+    retention: timedelta
     #: Organization -> jobs since its line item files were looked at.
     jobs: Counter[str] = field(default_factory=Counter)
 
     def threads(self) -> list[threading.Thread]:
         """The worker's threads, not started."""
-        loops = [("ingest", self._ingesting), *((f"jobs-{n}", self._billing) for n in range(1, JOB_THREADS + 1))]
+        loops = [("ingest", self._ingesting), ("maintenance", self._maintaining), *((f"jobs-{n}", self._billing) for n in range(1, JOB_THREADS + 1))]
         return [threading.Thread(target=self._resident, args=(name, loop), name=name, daemon=True) for name, loop in loops]
 
     def _resident(self, name: str, loop: Callable[[], None]) -> None:
@@ -95,6 +102,13 @@ class Worker:
                 self.recorder.ingested(result)
             seen = now
             self.stop.wait(max(0.0, BATCH_SECONDS - (time.monotonic() - begun)))
+
+    def _maintaining(self) -> None:
+        while not self.stop.is_set():
+            deleted = maintained(self.database, self.lake, retention=self.retention, is_over=self.stop.is_set)
+            if deleted:
+                LOG.info(event("lake cleaned", files=deleted))
+            self.stop.wait(MAINTENANCE_SECONDS)
 
     def _billing(self) -> None:
         session = bill_jobs.new_session()
@@ -194,7 +208,8 @@ def main() -> int:
         return 0
     settings.landing_root.mkdir(parents=True, exist_ok=True)
     recorder = Recorder.of_environment()
-    worker = Worker(database, Lake(settings.lake_root, settings.lake_options), settings.landing_root, recorder, stop)
+    lake = Lake(settings.lake_root, settings.lake_options)
+    worker = Worker(database, lake, settings.landing_root, recorder, stop, timedelta(days=settings.lake_retention_days))
     threads = [*worker.threads(), *recorder.threads(stop)]
     for thread in threads:
         thread.start()

@@ -230,9 +230,15 @@ class Lake:
         """
         if retention < SHORTEST_RETENTION:
             raise ValueError(f"retention {retention} is below {SHORTEST_RETENTION}: running readers and batches would lose their files")
-        handle = self._handles.newest(self.table(dataset, org_id, *parts))
-        hours = int(retention.total_seconds() // 3600)
-        return handle.delta.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True) if handle else []
+        uri = self.table(dataset, org_id, *parts)
+        if self._handles.newest(uri) is None:
+            return []
+        # A handle of our own, as for commits.
+        delta = DeltaTable(uri, storage_options=self.storage_options)
+        try:
+            return delta.vacuum(int(retention.total_seconds() // 3600), dry_run=False, enforce_retention_duration=False, full=True)
+        except DeltaError as error:
+            raise Unavailable(f"{dataset.name} of organization {org_id} could not be cleaned: {error}") from error
 
     def _committed(
         self,

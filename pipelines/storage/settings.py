@@ -33,6 +33,12 @@ class Settings(BaseSettings):
     lake_options: dict[str, str] = Field(
         default_factory=dict, description="Storage options of the lake as JSON (`AWS_ENDPOINT_URL`, `AWS_REGION`, ...)."
     )
+    lake_retention_days: int = Field(
+        400,
+        ge=7,
+        le=400,
+        description="How many days a replaced version of the lake's tables can still be read, to compute old bills again; 7 to 400.",
+    )
     host: str = Field("127.0.0.1", description="Address that the API and the Dagster UI listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port of the API.")
     dagster_port: int = Field(3000, ge=0, le=65535, description="Port of the Dagster UI.")

@@ -25,7 +25,7 @@ RULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 IMPURE = {"now", "today", "utcnow", "uuid1", "uuid4", "urandom", "getenv"}
 
 TOP_LEVEL = {
-    ".ci", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "api", "dagster.yaml", "docs", "pipelines",
+    ".ci", ".gitignore", ".pictures", ".pre-commit-config.yaml", "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "api", "dagster.yaml", "pipelines",
     "pyproject.toml", "tests", "transforms", "workspace.yaml",
 }  # fmt: skip
 

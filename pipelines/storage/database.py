@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 
 from pipelines.storage.postgres import embedded
 from pipelines.storage.settings import Settings
-from transforms.errors import Unavailable
+from transforms.errors import Refused, Unavailable
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 #: Key of the advisory lock that lets one process at a time bring the schema up to date.
@@ -189,9 +189,19 @@ def connected(settings: Settings) -> Database:
 
 
 def migrated(database: Database) -> None:
-    """Bring the schema to the newest revision; safe when several processes do it at once."""
-    if _stored_revision(database) == newest_revision():
+    """Bring the schema to the newest revision; safe when several processes do it at once.
+
+    Raises:
+        Refused: Newer software made the database; nothing was changed.
+    """
+    stored, revisions = _stored_revision(database), _revisions()
+    if stored == newest_revision():
         return  # without importing alembic, which takes longer than most commands
+    if stored is not None and stored not in revisions:
+        raise Refused(
+            f"the database is at revision {stored}, which this version of Meterhouse does not know (its newest is {newest_revision()}): "
+            "a newer version made it. Start that version or a later one, or restore a backup from before the upgrade"
+        )
     from alembic import command
     from alembic.config import Config
 
@@ -206,13 +216,23 @@ def _stored_revision(database: Database) -> str | None:
     with database.transaction() as connection:
         if connection.exec_driver_sql("SELECT to_regclass('alembic_version')").scalar() is None:
             return None
-        return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar())
+        stored: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        return stored
+
+
+def _revisions() -> dict[str, str | None]:
+    """Revision -> the one before it, read from the files."""
+    found = {}
+    for path in (MIGRATIONS / "versions").glob("*.py"):
+        text = path.read_text()
+        revision, before = (re.search(rf'^{name} = "(\w+)"', text, re.MULTILINE) for name in ("revision", "down_revision"))
+        assert revision is not None, f"{path} names no revision"
+        found[revision[1]] = before[1] if before else None
+    return found
 
 
 def newest_revision() -> str:
-    """The revision of the migration that no other one follows, read from the files."""
-    texts = [path.read_text() for path in (MIGRATIONS / "versions").glob("*.py")]
-    revisions = {found for text in texts for found in re.findall(r'^revision = "(\w+)"', text, re.MULTILINE)}
-    followed = {found for text in texts for found in re.findall(r'^down_revision = "(\w+)"', text, re.MULTILINE)}
-    (newest,) = revisions - followed
-    return str(newest)
+    """The revision of the migration that no other one follows."""
+    revisions = _revisions()
+    (newest,) = revisions.keys() - revisions.values()
+    return newest

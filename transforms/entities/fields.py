@@ -14,7 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from transforms.entities.resource import CodeReference, ReadOnly, Reference, ValueObject
+from transforms.entities.resource import CodeReference, Derived, ReadOnly, Reference, References, ValueObject
 
 _SCALARS = (bool, int, Decimal, datetime, date, str)
 
@@ -30,7 +30,9 @@ class FieldSpec:
         is_wide: True for an integer of 64 bits.
         is_nullable: True where None is allowed.
         is_read_only: True where clients never set it.
+        is_derived: True where it is not stored but worked out when read.
         reference: Kind of the entity whose id it holds.
+        references: Kind of the entities whose ids it lists.
         code_reference: Kind of the entity whose code it holds.
     """
 
@@ -40,7 +42,9 @@ class FieldSpec:
     is_wide: bool
     is_nullable: bool
     is_read_only: bool
+    is_derived: bool
     reference: str | None
+    references: str | None
     code_reference: str | None
 
 
@@ -85,7 +89,9 @@ def _spec(name: str, info: FieldInfo) -> FieldSpec:
         is_wide=not any(isinstance(b, int) and b < 2**31 for b in bounds),
         is_nullable=is_nullable,
         is_read_only=any(isinstance(m, ReadOnly) for m in metadata),
+        is_derived=any(isinstance(m, Derived) for m in metadata),
         reference=next((m.kind for m in metadata if isinstance(m, Reference)), None),
+        references=next((m.kind for m in metadata if isinstance(m, References)), None),
         code_reference=next((m.kind for m in metadata if isinstance(m, CodeReference)), None),
     )
 

@@ -30,6 +30,13 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class References:
+    """Marks a field as a list of ids of other entities of the same organization; none of them can be deleted while it is listed."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
 class CodeReference:
     """Marks a field as the code of another entity of the same organization, a currency for example.
 
@@ -42,6 +49,14 @@ class CodeReference:
 @dataclass(frozen=True)
 class ReadOnly:
     """Marks a field that clients see but never set: ignored in a request body, filled by the resource's check."""
+
+
+@dataclass(frozen=True)
+class Derived(ReadOnly):
+    """Marks a read-only field that is no part of the stored entity: worked out whenever it is read (an account's spending, say).
+
+    It changes without a new version and stands in no history.
+    """
 
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")

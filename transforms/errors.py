@@ -79,6 +79,22 @@ class Refused(MeterhouseError):
     """A business refusal: the request is well formed, but the state of things forbids it (a locked bill, a plan in use)."""
 
 
+class VersionGone(Refused):
+    """A version of a dataset that an old calculation read and that is no longer kept.
+
+    Args:
+        table: Dataset, and what further names the table.
+        version: The version.
+    """
+
+    def __init__(self, table: str, version: int) -> None:
+        super().__init__(
+            f"version {version} of {table} is no longer in the lake: its bill is older than METERHOUSE_LAKE_RETENTION_DAYS, or the lake is another"
+        )
+        self.table = table
+        self.version = version
+
+
 class AccessDenied(MeterhouseError):
     """A wrong organization, an unknown or expired token, or a policy that refuses."""
 

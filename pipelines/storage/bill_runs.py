@@ -96,7 +96,8 @@ def inputs(database: Database, lake: Lake, landing_root: Path, org_id: str) -> I
         usage = meter_usage(database, lake, configuration)
         versions = provenance.dataset_versions(lake, configuration)
         if versions == before:  # no batch came in between, so these are the versions that the frames will read
-            return Inputs(began_at=began_at, configuration=configuration, usage=usage, versions=versions, ingested=ingested)
+            read = provenance.read_versions(versions, usage)
+            return Inputs(began_at=began_at, configuration=configuration, usage=usage, versions=read, ingested=ingested)
         before = versions
 
 

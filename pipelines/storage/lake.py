@@ -24,7 +24,7 @@ from pipelines.storage.lake_files import AddFile, delta_schema, written_files
 from pipelines.storage.lake_tables import Handle, Handles, folder_name
 from pipelines.storage.object_store import check_conditional_writes
 from transforms.datasets import Dataset
-from transforms.errors import Unavailable
+from transforms.errors import Unavailable, VersionGone
 
 #: What a pinned version and a crashed writer's files are kept for: re-billing must find them (PITFALLS, Delta Lake).
 RETENTION = timedelta(days=400)
@@ -89,14 +89,28 @@ class Lake:
             parts: What further names the table (meter id, state key).
             columns: Open columns wanted, with their types; null where the table or a file does not have them.
             version: A pinned version; the newest by default.
-        """
-        uri = self.table(dataset, org_id, *parts)
-        handle = self._handles.newest(uri) if version is None else self._handles.pinned(uri, version)
-        return self._scanned(dataset, handle, columns or {}, None)
 
-    def files(self, dataset: Dataset, org_id: str, *parts: str) -> list[AddAction]:
-        """The files of the table's newest version; none when there is no table."""
-        handle = self._handles.newest(self.table(dataset, org_id, *parts))
+        Raises:
+            VersionGone: The pinned version is no longer kept.
+        """
+        return self._scanned(dataset, self._handle(version, dataset, org_id, *parts), columns or {}, None)
+
+    def _handle(self, version: int | None, dataset: Dataset, org_id: str, *parts: str) -> Handle | None:
+        """The table as of a version; of the newest one, None when there is no table."""
+        uri = self.table(dataset, org_id, *parts)
+        if version is None:
+            return self._handles.newest(uri)
+        try:
+            handle = self._handles.pinned(uri, version)
+        except DeltaError as error:
+            raise VersionGone("/".join((dataset.name, *parts)), version) from error
+        if handle is None:
+            raise VersionGone("/".join((dataset.name, *parts)), version)
+        return handle
+
+    def files(self, dataset: Dataset, org_id: str, *parts: str, version: int | None = None) -> list[AddAction]:
+        """The files of the table's newest version, or of a pinned one; none when there is no table."""
+        handle = self._handle(version, dataset, org_id, *parts)
         return handle.files if handle else []
 
     def scan_files(

@@ -3,7 +3,7 @@
 Put here what DECISIONS 33 and 16 ask a bill to state. Keep out how it is stored (bill_writes.py).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from pipelines.storage.ingest_tables import MEASUREMENT_COUNTS
 from pipelines.storage.lake import Lake
 from transforms.aggregations.states import state_specs
+from transforms.aggregations.usage import MeterUsage
 from transforms.configuration import Configuration
 from transforms.datasets import DAILY_AGGREGATES, MEASUREMENTS
 from transforms.entities.usage import Meter
@@ -36,6 +37,12 @@ def dataset_versions(lake: Lake, configuration: Configuration) -> dict[str, int]
     for spec in state_specs(configuration):
         found[f"{DAILY_AGGREGATES.name}/{spec.meter_id}/{spec.key}"] = lake.version(DAILY_AGGREGATES, org_id, spec.meter_id, spec.key)
     return {name: number for name, number in sorted(found.items()) if number is not None}
+
+
+def read_versions(versions: Mapping[str, int], usage: Mapping[str, MeterUsage]) -> dict[str, int]:
+    """Those of the versions that the usage reads: all measurements, and the states that were complete."""
+    states = {f"{DAILY_AGGREGATES.name}/{spec.meter_id}/{spec.key}" for one in usage.values() for spec in one.states}
+    return {name: number for name, number in versions.items() if name in states or not name.startswith(f"{DAILY_AGGREGATES.name}/")}
 
 
 def certificates(connection: Connection, org_id: str, periods: Iterable[tuple[date, date]]) -> list[dict[str, Any]]:

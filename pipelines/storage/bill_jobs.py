@@ -1,13 +1,10 @@
 """Bill jobs as rows: created, claimed by a worker, finished, cancelled, listed.
 
-A job is claimed by a worker's *session*: an advisory lock that the worker holds on its own connection for as long as it
-lives. A worker that is killed loses its connection, thereby the lock, and its jobs may be claimed by another at once. The
-pair (claimed_by, attempts) fences: an attempt that lost its job (cancelled, or claimed anew) cannot store anything.
+Who owns a job, and what becomes of it when its worker dies, is told in job_claims.py.
 
 Put here the life of a job row. Keep out what a job computes (bill_runs.py). Source: billing.md 3.1, DECISIONS 41.
 """
 
-import secrets
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,21 +15,18 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from pipelines.storage.bill_tables import BILL_JOBS, BILLS
+from pipelines.storage.job_claims import ATTEMPTS_MAX, CHANNEL, IS_ORPHANED, JobLost, new_session, session_key
 from pipelines.storage.metadata import METADATA
 from transforms.billing.job_requests import BillJobRecalculateRequest, BillJobRequest, document
 from transforms.errors import EntityInvalid, FieldProblem, LimitExceeded, NotFound, Refused
 
-#: PostgreSQL channel on which a new job is announced.
-CHANNEL = "meterhouse_jobs"
+__all__ = ["ATTEMPTS_MAX", "CHANNEL", "JobLost", "new_session", "session_key"]
+
 #: Jobs of one organization that may be unfinished at once (billing.md 3.1).
 UNFINISHED_MAX = 10
-#: A job that killed its worker this often is not started again.
-ATTEMPTS_MAX = 3
 UNFINISHED = ("PENDING", "INITIALIZING", "RUNNING")
 
-#: Upper half of the advisory lock keys of worker sessions (the lower half is the session's number), and the seed of those of
-#: organizations whose jobs are counted.
-SESSIONS = 0x6D68_1001
+#: Seed of the advisory locks of organizations whose jobs are counted.
 COUNTS = 0x6D68_1002
 
 
@@ -78,20 +72,6 @@ class BillJob:
         shape = BillJobRequest if values["type"] == "CREATE" else BillJobRecalculateRequest
         request = shape.model_validate(values["request"])
         return cls(**values | {"request": request, "bill_ids": tuple(values["bill_ids"]), "failures": tuple(values["failures"])})
-
-
-def new_session() -> int:
-    """A number for a worker session; 31 random bits, so that a dead session's number does not come back."""
-    return secrets.randbelow(2**31 - 1) + 1
-
-
-def session_key(session: int) -> int:
-    """The advisory lock that the worker session of that number holds while it lives."""
-    return SESSIONS << 32 | session
-
-
-class JobLost(Exception):  # noqa: N818 (as the errors of transforms, named for what it is)
-    """The attempt no longer owns its job: it was cancelled, or another worker claimed it. Nothing of it is stored."""
 
 
 def _unknown(connection: Connection, table: sa.Table, org_id: str, ids: Sequence[str]) -> list[str]:
@@ -201,15 +181,12 @@ def _touched() -> dict[str, Any]:
 
 
 _CLAIM = sa.text(
-    """
+    f"""
     UPDATE bill_jobs
     SET status = 'INITIALIZING', claimed_by = :session, attempts = attempts + 1, version = version + 1, dt_last_modified = clock_timestamp()
     WHERE (org_id, id) = (
         SELECT j.org_id, j.id FROM bill_jobs j
-        WHERE j.status = 'PENDING' OR j.status IN ('INITIALIZING', 'RUNNING') AND NOT EXISTS (
-            SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
-            WHERE l.locktype = 'advisory' AND d.datname = current_database() AND l.granted
-              AND l.classid::bigint = :sessions AND l.objid::bigint = j.claimed_by AND l.objsubid = 1)
+        WHERE j.status = 'PENDING' OR j.status IN ('INITIALIZING', 'RUNNING') AND {IS_ORPHANED}
         ORDER BY j.sequence LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING *
     """
@@ -218,7 +195,7 @@ _CLAIM = sa.text(
 
 def claimed(connection: Connection, session: int) -> BillJob | None:
     """The oldest job that waits or whose worker is dead, now owned by the session; None when there is none."""
-    row = connection.execute(_CLAIM, {"session": session, "sessions": SESSIONS}).one_or_none()
+    row = connection.execute(_CLAIM, {"session": session}).one_or_none()
     return None if row is None else BillJob.of(row)
 
 

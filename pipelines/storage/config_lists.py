@@ -15,13 +15,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Table, and_, func, or_, select
 from sqlalchemy.sql import ColumnElement
 
-from pipelines.storage.config_rows import columns_of, from_row
+from pipelines.storage.config_rows import columns_of, equal_to, from_row
 from pipelines.storage.entity_tables import TABLES
 from transforms.entities.accounts import Account
 from transforms.entities.fields import fields
 from transforms.entities.organization import time_zone
 from transforms.entities.registry import BY_KIND
-from transforms.entities.resource import Entity
+from transforms.entities.resource import Entity, Filter
 from transforms.errors import EntityInvalid
 
 E = TypeVar("E", bound=Entity)
@@ -76,8 +76,9 @@ def listed(
     *,
     size: int | None = None,
     token: str | None = None,
+    **equal: Any,
 ) -> Page[E]:
-    """A page of the kind's entities, newest first.
+    """A page of the kind's entities, newest first unless a parameter says otherwise.
 
     Args:
         connection: An open transaction.
@@ -86,13 +87,18 @@ def listed(
         parameters: Query parameters; those that are no filter of the kind are ignored.
         size: Page size; default and limit are the declaration's.
         token: Token of the page before.
+        equal: Values (by snake_case field) that all of them must have.
 
     Raises:
-        EntityInvalid: A filter's value, the size or the token can't be.
+        EntityInvalid: A filter's value, the size or the token can't be; also a parameter that the list needs and has not got.
     """
     resource = BY_KIND[kind.__name__]
-    conditions = [c for name in resource.filters for c in _filter_conditions(connection, org_id, kind, name, parameters=parameters or {})]
-    return _page(connection, org_id, kind, conditions, size=page_size(size, resource.page_size_max), token=token)
+    given = parameters or {}
+    conditions = [equal_to(TABLES[kind.__name__], fields(kind)[name], value) for name, value in equal.items()]
+    conditions += [c for name in resource.filters for c in _filter_conditions(connection, org_id, kind, name, parameters=given)]
+    is_ascending = any(f.match == "order" and _is_ascending(name, given[name]) for name, f in resource.filters.items() if given.get(name))
+    size = page_size(size, resource.page_size_max)
+    return _page(connection, org_id, kind, conditions, size=size, token=token, is_ascending=is_ascending)
 
 
 def children(connection: Connection, org_id: str, account_id: str, *, size: int | None = None, token: str | None = None) -> Page[Account]:
@@ -101,13 +107,23 @@ def children(connection: Connection, org_id: str, account_id: str, *, size: int 
     return _page(connection, org_id, Account, [condition], size=page_size(size, 200), token=token)
 
 
-def _page(connection: Connection, org_id: str, kind: type[E], conditions: list[ColumnElement[bool]], *, size: int, token: str | None) -> Page[E]:
+def _page(
+    connection: Connection,
+    org_id: str,
+    kind: type[E],
+    conditions: list[ColumnElement[bool]],
+    *,
+    size: int,
+    token: str | None,
+    is_ascending: bool = False,
+) -> Page[E]:
     table = TABLES[kind.__name__]
+    sequence = table.c.sequence
     query = select(*columns_of(kind), table.c.sequence.label("row_sequence")).where(table.c.org_id == org_id, *conditions)
     if token:
-        query = query.where(table.c.sequence < sequence_of(token))
+        query = query.where(sequence > sequence_of(token) if is_ascending else sequence < sequence_of(token))
     # One row more than the page holds tells whether another page follows: no page with a token is ever empty.
-    rows = connection.execute(query.order_by(table.c.sequence.desc()).limit(size + 1)).mappings().all()
+    rows = connection.execute(query.order_by(sequence if is_ascending else sequence.desc()).limit(size + 1)).mappings().all()
     shown = rows[:size]
     following = page_token(shown[-1]["row_sequence"]) if len(rows) > size else None
     return Page([from_row(kind, row) for row in shown], following)
@@ -126,21 +142,36 @@ def _filter_conditions(
         now = func.clock_timestamp()
         return [_active(table, declared.field, now, now)] if has_companion and not has_day and not wanted else []
     if value is None:
+        if declared.is_required:
+            raise EntityInvalid.of(name, f"{name} is required to list {BY_KIND[kind.__name__].path}")
         return []
     if not has_companion:
         raise EntityInvalid.of(name, f"{name} works only together with {' or '.join(declared.beside)}")
     if declared.match == "flag":
         return [] if _flag(name, value) else [table.c[declared.field].is_not(True)]
+    if declared.match == "order":
+        return []
     if declared.match == "active":
+        if fields(kind)[declared.field].type is date:
+            day = _moment(name, value[:10], date)
+            return [_active(table, declared.field, day, day)]
         start, end = _day(connection, org_id, name, value)
         return [_active(table, declared.field, start, end)]
     if declared.match == "in":
         return [_in(org_id, table, kind, declared.field, [item.strip() for item in value.split(",")])]
+    return [_compared(table, kind, name, declared, value)]
+
+
+def _compared(table: Table, kind: type[Entity], name: str, declared: Filter, value: str) -> ColumnElement[bool]:
     column = table.c[declared.field]
+    if declared.match == "contains":
+        return column.contains([value])
+    wanted = fields(kind)[declared.field].type
+    operand: Any = value if wanted not in (date, datetime) or (declared.match == "equal" and not value) else _moment(name, value, wanted)
     if declared.match == "equal":
-        return [column == value]
-    moment = _moment(name, value, fields(kind)[declared.field].type)
-    return [column >= moment if declared.match == "from" else column < moment]
+        return column == operand if value else column.is_(None)
+    compared = func.coalesce(column, table.c[declared.otherwise]) if declared.otherwise else column
+    return compared >= operand if declared.match == "from" else compared < operand
 
 
 def _in(org_id: str, table: Table, kind: type[Entity], path: str, values: list[str]) -> ColumnElement[bool]:
@@ -159,6 +190,12 @@ def _active(table: Table, start_field: str, start: Any, end: Any) -> ColumnEleme
     return and_(table.c[start_field] <= end, or_(ends.is_(None), ends > start))
 
 
+def _is_ascending(name: str, value: str) -> bool:
+    if value.upper() not in ("ASC", "DESC"):
+        raise EntityInvalid.of(name, f"{name} is {value!r}; it must be ASC or DESC")
+    return value.upper() == "ASC"
+
+
 def _flag(name: str, value: str) -> bool:
     if value.lower() not in ("true", "false"):
         raise EntityInvalid.of(name, f"{name} is {value!r}; it must be true or false")
@@ -168,7 +205,7 @@ def _flag(name: str, value: str) -> bool:
 def _moment(name: str, value: str, wanted: type) -> date | datetime:
     try:
         if wanted is date:
-            return date.fromisoformat(value)
+            return date.fromisoformat(value.split("T", maxsplit=1)[0])
         moment = datetime.fromisoformat(value)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     except ValueError:

@@ -68,9 +68,9 @@ ENTITY_VERSIONS = Table(
 
 
 def table_name(kind: str) -> str:
-    """``AccountPlan`` -> ``account_plans``."""
+    """``AccountPlan`` -> ``account_plans``, ``Currency`` -> ``currencies``, ``BillGroupingKey`` -> ``bill_grouping_keys``."""
     snake = re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
-    if snake.endswith("y"):
+    if re.search(r"[^aeiou]y$", snake):
         return f"{snake[:-1]}ies"
     return snake if snake.endswith("s") else f"{snake}s"
 
@@ -94,6 +94,12 @@ _HIDDEN: Mapping[str, tuple[tuple[str, TypeEngine[Any]], ...]] = {"Account": (("
 _MANDATORY = ("version", "dt_created", "dt_last_modified", "created_by", "last_modified_by")
 
 
+def _foreign_key_name(table: str, column: str, target: str) -> str:
+    """With the target, unless that makes a longer name than PostgreSQL keeps (63 characters)."""
+    name = f"fk_{table}_{column}_{target}"
+    return name if len(name) <= 63 else f"fk_{table}_{column}"
+
+
 def entity_table(resource: Resource, metadata: MetaData) -> Table:
     """The table of one kind."""
     name = table_name(resource.kind)
@@ -104,7 +110,8 @@ def entity_table(resource: Resource, metadata: MetaData) -> Table:
         # The order of creation, which lists and their page tokens follow.
         Column("sequence", BigInteger, Identity(always=True), nullable=False),
     ]
-    columns += [Column(f.name, _column_type(f), nullable=f.is_nullable and f.name not in _MANDATORY) for f in declared.values() if f.name != "id"]
+    stored = [f for f in declared.values() if f.name != "id" and not f.is_derived]
+    columns += [Column(f.name, _column_type(f), nullable=f.is_nullable and f.name not in _MANDATORY) for f in stored]
     columns += [Column(hidden, column_type, nullable=False) for hidden, column_type in _HIDDEN.get(resource.kind, ())]
     constraints: list[Any] = [UniqueConstraint("org_id", *key, name=f"uq_{name}_{'_'.join(key)}") for key in resource.unique]
     constraints += [UniqueConstraint("org_id", hidden, name=f"uq_{name}_{hidden}") for hidden, _ in _HIDDEN.get(resource.kind, ())]
@@ -113,7 +120,8 @@ def entity_table(resource: Resource, metadata: MetaData) -> Table:
     for f in declared.values():
         if f.reference is not None:
             target = table_name(f.reference)
-            constraints.append(ForeignKeyConstraint(["org_id", f.name], [f"{target}.org_id", f"{target}.id"], name=f"fk_{name}_{f.name}_{target}"))
+            key_name = _foreign_key_name(name, f.name, target)
+            constraints.append(ForeignKeyConstraint(["org_id", f.name], [f"{target}.org_id", f"{target}.id"], name=key_name))
             columns.append(Index(f"ix_{name}_{f.name}", "org_id", f.name))
         elif f.code_reference is not None:
             columns.append(Index(f"ix_{name}_{f.name}", "org_id", f.name))
@@ -126,6 +134,11 @@ TABLES: Mapping[str, Table] = {r.kind: entity_table(r, METADATA) for r in RESOUR
 #: Kind -> the (kind, field) pairs that hold its id.
 REFERRERS: Mapping[str, tuple[tuple[str, str], ...]] = {
     target.kind: tuple((r.kind, f.name) for r in RESOURCES for f in fields(r.entity).values() if f.reference == target.kind) for target in RESOURCES
+}
+
+#: Kind -> the (kind, field) pairs that hold a list of ids of it.
+LIST_REFERRERS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    target.kind: tuple((r.kind, f.name) for r in RESOURCES for f in fields(r.entity).values() if f.references == target.kind) for target in RESOURCES
 }
 
 #: Kind -> the (kind, field) pairs that hold its code.

@@ -225,16 +225,21 @@ class Filter:
 
     Attributes:
         field: snake_case field of the entity; ``meter_id.product_id`` compares a field of the entity referred to.
-        match: ``in`` (comma-joined list), ``equal``, ``from`` (>=), ``until`` (<), ``active`` (the day lies in the
-            entity's half-open startDate..endDate), ``flag`` (true includes, false excludes rows where it is set) or
-            ``include_all`` (unless true, and unless an ``active`` day is given, only what is active now).
+        match: ``in`` (comma-joined list), ``equal`` (nothing after the ``=``: the field is not set), ``contains`` (the
+            field is a list that has it), ``from`` (>=), ``until`` (<), ``active`` (the day lies in the entity's half-open
+            startDate..endDate), ``flag`` (true includes, false excludes rows where it is set), ``include_all`` (unless
+            true, and unless an ``active`` day is given, only what is active now) or ``order`` (ASC or DESC by creation).
         beside: The parameter needs one of these others: without any, ``include_all`` does nothing and every other
             filter is refused.
+        otherwise: The field that is compared where ``field`` is not set.
+        is_required: The list is refused without the parameter.
     """
 
     field: str
-    match: Literal["in", "equal", "from", "until", "active", "flag", "include_all"] = "in"
+    match: Literal["in", "equal", "contains", "from", "until", "active", "flag", "include_all", "order"] = "in"
     beside: tuple[str, ...] = ()
+    otherwise: str | None = None
+    is_required: bool = False
 
 
 IDS = {"ids": Filter("id")}
@@ -248,6 +253,8 @@ class Resource:
     Attributes:
         entity: The declaration.
         path: Collection below ``/organizations/{orgId}/``; a singleton has one row per organization and no id in its path.
+        parent: Field with the id of the entity below which the collection lies: ``balance_id`` puts it at
+            ``balances/{balance_id}/<path>``. The id in the path wins over one in the body.
         unique: Field combinations that no two rows of an organization share (nulls never collide).
         filters: Query parameter of the list -> Filter.
         check: Cross-entity check, see ``Check``.
@@ -262,6 +269,7 @@ class Resource:
     check: Check = unchecked
     page_size_max: int = 100
     singleton: bool = False
+    parent: str | None = None
 
     @property
     def kind(self) -> str:

@@ -13,6 +13,7 @@ from pipelines.storage import config_store
 from pipelines.storage.entity_tables import ORGANIZATIONS
 from pipelines.storage.security import secret_hash
 from pipelines.storage.security_tables import ACCESS_KEYS, SERVICE_USERS, USERS
+from transforms.entities.bill_config import BillConfig
 from transforms.entities.organization import Currency, CustomFields, OrganizationConfig
 from transforms.errors import EntityInvalid, NotFound
 from transforms.money import RoundingMode
@@ -43,6 +44,7 @@ def created(connection: Connection, name: str) -> Credentials:
     config_store.created(connection, org_id, Currency(name="US Dollar", code="USD", max_decimal_places=2, rounding_mode=RoundingMode.HALF_UP), SYSTEM)
     config_store.created(connection, org_id, OrganizationConfig(), SYSTEM)
     config_store.created(connection, org_id, CustomFields(), SYSTEM)
+    config_store.created(connection, org_id, BillConfig(), SYSTEM)
     administrator = {"first_name": "First", "last_name": "Administrator", "role": "ADMINISTRATOR", "created_by": SYSTEM}
     connection.execute(insert(USERS).values(org_id=org_id, id=str(uuid.uuid4()), email=f"administrator@{org_id}.invalid", **administrator))
     service_user_id = str(uuid.uuid4())

@@ -66,7 +66,7 @@ def test_every_collection_answers_the_same_way(api: TestClient) -> None:
         assert api.post(url, json=[]).status_code == api.post(url).status_code == 400, url
 
 
-@pytest.mark.parametrize("path", ["organizationconfig", "customfields"])
+@pytest.mark.parametrize("path", ["organizationconfig", "customfields", "billconfig"])
 def test_singletons_are_there_from_the_start(api: TestClient, path: str) -> None:
     url = f"{base(api)}/{path}"
     stored = api.get(url).json()

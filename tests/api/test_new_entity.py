@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, MetaData, Numeric, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from api.crud import router_of
-from pipelines.storage.entity_tables import entity_table, table_name
+from pipelines.storage.entity_tables import TABLES, entity_table, table_name
 from transforms.entities.resource import IDS, Amount, Code, EntityWithCustomFields, Id, LongInteger, Name, Reference, Resource
 
 
@@ -46,9 +46,17 @@ def test_its_routes_follow() -> None:
 
 
 def test_table_names_are_plurals() -> None:
-    assert [table_name(kind) for kind in ("AccountPlan", "Currency", "CustomFields", "OrganizationConfig")] == [
+    assert [table_name(kind) for kind in ("AccountPlan", "Currency", "BillGroupingKey", "CustomFields", "OrganizationConfig")] == [
         "account_plans",
         "currencies",
+        "bill_grouping_keys",
         "custom_fields",
         "organization_configs",
     ]
+
+
+def test_a_foreign_key_has_a_name_that_postgresql_keeps() -> None:
+    names = [str(key.name) for table in TABLES.values() for key in table.foreign_key_constraints]
+    assert max(map(len, names)) <= 63
+    assert "fk_organization_configs_default_statement_definition_id" in names
+    assert "fk_account_plans_plan_group_id_plan_groups" in names

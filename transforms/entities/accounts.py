@@ -45,7 +45,7 @@ class Account(EntityWithCustomFields):
     bill_epoch: Day | None = None
     purchase_order_number: Annotated[str | None, StringConstraints(max_length=100)] = None
     currency: Annotated[str | None, CodeReference("Currency")] = None
-    statement_definition_id: str | None = None
+    statement_definition_id: Annotated[Id | None, Reference("StatementDefinition")] = None
     auto_generate_statement_mode: StatementAutoGenerateMode | None = None
     credit_application_order: list[BillCreditType] | None = None
     days_before_bill_due: DaysBeforeDue | None = None
@@ -60,16 +60,16 @@ class ChildBillingMode(StrEnum):
 
 
 class AccountPlan(EntityWithCustomFields):
-    """A plan attached to an account for a time. Source: billing.md 2."""
+    """A plan, or a plan group with all its plans, attached to an account for a time. Source: billing.md 2, 6.1."""
 
     account_id: Annotated[Id, Reference("Account")]
     plan_id: Annotated[Id | None, Reference("Plan")] = None
-    plan_group_id: Id | None = None
-    #: The plan's product.
+    plan_group_id: Annotated[Id | None, Reference("PlanGroup")] = None
+    #: The plan's product; a plan group has several.
     product_id: Annotated[Id | None, Reference("Product"), ReadOnly()] = None
     start_date: Instant
     end_date: Instant | None = None
     code: Code | None = None
     bill_epoch: Day | None = None
-    contract_id: Id | None = None
+    contract_id: Annotated[Id | None, Reference("Contract")] = None
     child_billing_mode: ChildBillingMode | None = None

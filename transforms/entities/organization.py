@@ -22,6 +22,7 @@ from transforms.entities.resource import (
     Name,
     Number,
     PositiveNumber,
+    Reference,
     ValueObject,
 )
 from transforms.money import RoundingMode
@@ -116,7 +117,7 @@ class OrganizationConfig(Entity):
     external_invoice_date: InvoiceDate = InvoiceDate.FIRST_DAY_OF_NEXT_PERIOD
     suppressed_empty_bills: Flag = False
     consolidate_bills: Flag = False
-    default_statement_definition_id: Id | None = None
+    default_statement_definition_id: Annotated[Id | None, Reference("StatementDefinition")] = None
     auto_generate_statement_mode: StatementAutoGenerateMode = StatementAutoGenerateMode.NONE
     credit_application_order: list[BillCreditType] = Field(default_factory=lambda: [BillCreditType.PREPAYMENT, BillCreditType.BALANCE])
     allow_negative_balances: Flag = False

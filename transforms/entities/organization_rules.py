@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from transforms.entities.bill_config import BillConfig
 from transforms.entities.formulas import compound_problem, derived_field_problems, formula_world
 from transforms.entities.organization import SCHEDULED_BILL_INTERVALS, Currency, CustomFields, OrganizationConfig
+from transforms.entities.picklists import BillGroupingKey, CreditReason, DebitReason, TransactionType
 from transforms.entities.resource import CODES, IDS, Filter, Neighbours, Resource, refuse
 from transforms.entities.usage import CompoundAggregation, Meter
 
@@ -66,10 +68,15 @@ def _checked_custom_fields(custom_fields: CustomFields | None, neighbours: Neigh
     return custom_fields
 
 
+_PICKLIST_FILTERS = IDS | CODES | {"archived": Filter("archived", "flag")}
+
 RESOURCES = (
     Resource(OrganizationConfig, "organizationconfig", check=_checked_config, singleton=True),
     Resource(CustomFields, "customfields", check=_checked_custom_fields, singleton=True),
-    Resource(
-        Currency, "picklists/currency", unique=(("code",),), filters=IDS | CODES | {"archived": Filter("archived", "flag")}, check=_checked_currency
-    ),
+    Resource(BillConfig, "billconfig", singleton=True),
+    Resource(Currency, "picklists/currency", unique=(("code",),), filters=_PICKLIST_FILTERS, check=_checked_currency),
+    Resource(CreditReason, "picklists/creditreasons", unique=(("code",),), filters=_PICKLIST_FILTERS),
+    Resource(DebitReason, "picklists/debitreasons", unique=(("code",),), filters=_PICKLIST_FILTERS),
+    Resource(TransactionType, "picklists/transactiontypes", unique=(("code",),), filters=_PICKLIST_FILTERS),
+    Resource(BillGroupingKey, "picklists/billgroupingkeys", unique=(("code",),), filters=_PICKLIST_FILTERS),
 )

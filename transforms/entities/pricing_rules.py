@@ -1,14 +1,12 @@
 """Rules of pricings: what they price, where, when, and their bands. Source: billing.md 1.1, 1.4, 1.11, 1.12; DECISIONS 25."""
 
-import uuid
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from transforms.entities.plans import AggregationType, Plan, PlanTemplate, Pricing, PricingBand, PricingType
+from transforms.entities.band_rules import band_problems, choice_problems, identified, period_problems, priced_product_id
+from transforms.entities.plans import AggregationType, Pricing, PricingType
 from transforms.entities.resource import IDS, Filter, Neighbours, Resource, overlaps, refuse
 from transforms.entities.usage import Aggregation, CompoundAggregation, Meter, Segment, segment_string
-from transforms.money import wire_number
 
 Problems = Iterator[tuple[bool, str, str]]
 
@@ -34,48 +32,24 @@ def _checked_pricing(pricing: Pricing | None, neighbours: Neighbours, previous: 
             "overage_pricing_bands": pricing.overage_pricing_bands or None,
         }
     )
-    choices = tuple(_choice_problems(pricing))
-    own = (*choices, *_period_problems(pricing), *_band_problems(pricing))
+    choices = (
+        *choice_problems(pricing, "plan_id", "plan_template_id"),
+        *choice_problems(pricing, "aggregation_id", "compound_aggregation_id"),
+    )
+    own = (*choices, *period_problems(pricing), *_band_problems(pricing))
     if any(is_wrong for is_wrong, _, _ in choices):
         refuse(own)
     refuse((*own, *_target_problems(pricing, _target(pricing, neighbours)), *_overlap_problems(pricing, neighbours)))
     return _with_band_ids(pricing, previous)
 
 
-def _choice_problems(pricing: Pricing) -> Problems:
-    for one, other in (("plan_id", "plan_template_id"), ("aggregation_id", "compound_aggregation_id")):
-        given = (getattr(pricing, one) is not None) + (getattr(pricing, other) is not None)
-        names = {"plan_id": "planId and planTemplateId", "aggregation_id": "aggregationId and compoundAggregationId"}[one]
-        field = {"plan_id": "planId", "aggregation_id": "aggregationId"}[one]
-        yield given != 1, field, f"{names}: exactly one of them must be given, not {'both' if given else 'neither'}"
-
-
-def _period_problems(pricing: Pricing) -> Problems:
-    yield (
-        pricing.end_date is not None and pricing.end_date <= pricing.start_date,
-        "endDate",
-        "endDate must be after startDate: the pricing is active from startDate until just before endDate",
-    )
-
-
 def _band_problems(pricing: Pricing) -> Problems:
     overage = pricing.overage_pricing_bands or []
     yield bool(overage) and not pricing.cumulative, "overagePricingBands", "overagePricingBands need cumulative true (tiered pricing)"
     yield bool(overage) and pricing.tiers_span_plan, "overagePricingBands", "overagePricingBands can't be combined with tiersSpanPlan true"
+    refused_negative = "a DEBIT pricing has no negative prices (a credit has type PRODUCT_CREDIT or GLOBAL_CREDIT)"
     for name, bands in (("pricingBands", pricing.pricing_bands), ("overagePricingBands", overage)):
-        seen = Counter(band.lower_limit for band in bands)
-        for index, band in enumerate(bands):
-            yield (
-                seen[band.lower_limit] > 1,
-                f"{name}[{index}].lowerLimit",
-                f"lowerLimit {wire_number(band.lower_limit)} occurs more than once; each band starts elsewhere",
-            )
-            for field, price in (("fixedPrice", band.fixed_price), ("unitPrice", band.unit_price)):
-                yield (
-                    price < 0 and pricing.type is PricingType.DEBIT,
-                    f"{name}[{index}].{field}",
-                    f"{field} is {wire_number(price)}; a DEBIT pricing has no negative prices (a credit has type PRODUCT_CREDIT or GLOBAL_CREDIT)",
-                )
+        yield from band_problems(name, bands, refused_negative if pricing.type is PricingType.DEBIT else None)
 
 
 def _target(pricing: Pricing, neighbours: Neighbours) -> _Target:
@@ -90,12 +64,6 @@ def _target(pricing: Pricing, neighbours: Neighbours) -> _Target:
         assert compound is not None, "references are looked up before the check"
         segments, product_id = compound.segments, compound.product_id
     return _Target(segments, product_id, priced_product_id(pricing, neighbours))
-
-
-def priced_product_id(pricing: Pricing, neighbours: Neighbours) -> str | None:
-    """The product of the plan or template that the pricing is on."""
-    on = neighbours.entity(Plan, pricing.plan_id) if pricing.plan_id is not None else neighbours.entity(PlanTemplate, pricing.plan_template_id or "")
-    return on.product_id if on is not None else None
 
 
 def _target_problems(pricing: Pricing, target: _Target) -> Problems:
@@ -149,29 +117,12 @@ def _with_band_ids(pricing: Pricing, previous: Pricing | None) -> Pricing:
     kept = previous.overage_pricing_bands if previous is not None else None
     return pricing.model_copy(
         update={
-            "pricing_bands": _identified("STANDARD", pricing.pricing_bands, previous.pricing_bands if previous is not None else [], pricing.id),
-            "overage_pricing_bands": _identified("OVERAGE", pricing.overage_pricing_bands, kept or [], pricing.id)
+            "pricing_bands": identified("STANDARD", pricing.pricing_bands, previous.pricing_bands if previous is not None else [], pricing.id),
+            "overage_pricing_bands": identified("OVERAGE", pricing.overage_pricing_bands, kept or [], pricing.id)
             if pricing.overage_pricing_bands
             else None,
         }
     )
-
-
-def _identified(kind: str, bands: Sequence[PricingBand], previous: Sequence[PricingBand], pricing_id: str) -> list[PricingBand]:
-    known = {band.id for band in previous}
-    by_limit = {band.lower_limit: band.id for band in previous}
-    claimed = {band.id for band in bands if band.id in known}
-    identified = []
-    for band in bands:
-        band_id = band.id if band.id in known else by_limit.get(band.lower_limit)
-        if band_id is None or (band.id != band_id and band_id in claimed):
-            generation = 0
-            while band_id is None or band_id in known or band_id in claimed:
-                band_id = str(uuid.uuid5(uuid.UUID(pricing_id), f"{kind} {band.lower_limit:f} {generation}"))
-                generation += 1
-        identified.append(band.model_copy(update={"id": band_id}))
-        claimed.add(band_id)
-    return identified
 
 
 RESOURCES = (

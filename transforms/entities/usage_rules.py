@@ -3,18 +3,20 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from transforms.entities.band_rules import priced_product_id
 from transforms.entities.formulas import FormulaWorld, compound_problem, compound_segments, derived_field_problems, formula_world
 from transforms.entities.plans import Pricing
-from transforms.entities.pricing_rules import priced_product_id
 from transforms.entities.resource import CODES, IDS, Filter, Neighbours, Resource, refuse
+from transforms.entities.statements import StatementDefinition
 from transforms.entities.usage import Aggregation, CompoundAggregation, Meter, Method, Product, segment_string
-from transforms.errors import EntityInvalid
+from transforms.errors import EntityInvalid, Refused
 
 Problems = Iterator[tuple[bool, str, str]]
 
 
 def _checked_meter(meter: Meter | None, neighbours: Neighbours, previous: Meter | None) -> Meter | None:
     if meter is None:
+        _refuse_stated_meter(previous, neighbours)
         return None
     aggregations = neighbours.entities(Aggregation, meter_id=meter.id) if previous is not None else []
     changes = (
@@ -25,6 +27,14 @@ def _checked_meter(meter: Meter | None, neighbours: Neighbours, previous: Meter 
     formulas = ((True, f"derivedFields[{at}].calculation", text) for at, text in derived_field_problems(meter, formula_world(neighbours)))
     refuse((*_field_problems(meter), *formulas, *changes))
     return meter
+
+
+def _refuse_stated_meter(meter: Meter | None, neighbours: Neighbours) -> None:
+    """Statement definitions name meters inside of their parts, where no foreign key holds them."""
+    for definition in neighbours.entities(StatementDefinition):
+        named = {*(one.meter_id for one in definition.dimensions), *(one.meter_id for one in definition.measures)}
+        if meter is not None and meter.id in named:
+            raise Refused(f"Meter {meter.code} can't be deleted: it is used by StatementDefinition {definition.name or definition.id}")
 
 
 def _field_problems(meter: Meter) -> Problems:

@@ -9,11 +9,17 @@ import pytest
 from hypothesis import given, strategies as st
 
 from transforms.entities.accounts import Account, AccountPlan
+from transforms.entities.bill_config import BillConfig
+from transforms.entities.contracts import Contract
+from transforms.entities.counters import Counter, CounterPricing
 from transforms.entities.documents import document, plain_numbers, unknown_fields, validated, wire_path
 from transforms.entities.fields import by_wire_name, fields
 from transforms.entities.organization import CustomFields, OrganizationConfig, time_zone
+from transforms.entities.picklists import BillGroupingKey, CreditReason, DebitReason, TransactionType
+from transforms.entities.plan_groups import PlanGroup, PlanGroupLink
 from transforms.entities.plans import Plan, PlanTemplate, Pricing
 from transforms.entities.registry import RESOURCES
+from transforms.entities.statements import StatementDefinition
 from transforms.entities.usage import Aggregation, CompoundAggregation, Meter, Product
 from transforms.errors import EntityInvalid
 from transforms.money import exact
@@ -37,6 +43,20 @@ WIRE_FIELDS = {
     Pricing: "planId planTemplateId aggregationId compoundAggregationId aggregationType code type cumulative tiersSpanPlan segment "
     "segmentString startDate endDate description "
     "minimumSpend minimumSpendDescription minimumSpendBillInAdvance pricingBands overagePricingBands accountingProductId",
+    PlanGroup: "customFields name code currency minimumSpend minimumSpendDescription standingCharge standingChargeDescription "
+    "standingChargeBillInAdvance minimumSpendBillInAdvance accountId minimumSpendAccountingProductId standingChargeAccountingProductId",
+    PlanGroupLink: "planGroupId planId",
+    Counter: "code productId name unit",
+    CounterPricing: "planId planTemplateId counterId code cumulative startDate endDate description pricingBands accountingProductId "
+    "runningTotalBillInAdvance proRateRunningTotal proRateAdjustmentDebit proRateAdjustmentCredit",
+    Contract: "customFields accountId name code description purchaseOrderNumber applyContractPeriodLimits usageFilters billGroupingKeyId "
+    "startDate endDate",
+    CreditReason: "name code archived",
+    DebitReason: "name code archived",
+    TransactionType: "name code archived",
+    BillGroupingKey: "name code archived exclusive",
+    StatementDefinition: "name aggregationFrequency includePricePerUnit dimensions measures generateSlimStatements",
+    BillConfig: "billLockDate",
 }
 AUDIT = {"id", "version", "dtCreated", "dtLastModified", "createdBy", "lastModifiedBy"}
 NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=200)
@@ -52,13 +72,7 @@ def test_an_entity_has_the_public_fields(kind: Any) -> None:
 def test_every_code_and_reference_is_declared() -> None:
     for resource in RESOURCES:
         for name, field in fields(resource.entity).items():
-            if name.endswith("_id") and name not in (
-                "group_id",
-                "plan_group_id",
-                "contract_id",
-                "statement_definition_id",
-                "default_statement_definition_id",
-            ):
+            if name.endswith("_id") and name != "group_id":
                 assert field.reference is not None, f"{resource.kind}.{name}"
 
 

@@ -281,10 +281,10 @@ def test_one_plan_of_a_product_at_a_time(made: Configured, priced: dict[str, dic
 
 def test_an_account_plan_is_for_one_plan(made: Configured, priced: dict[str, dict[str, Any]]) -> None:
     account = made.account()
-    group = "00000000-0000-4000-8000-000000000000"
+    group = made.post("plangroups", name="Group", currency="USD")["id"]
     assert refused(lambda: made.attached(account, priced["plan"], planGroupId=group)) == ["planId"]
     assert refused(lambda: made.attached(account, priced["plan"], planId=None)) == ["planId"]
-    assert refused(lambda: made.attached(account, priced["plan"], planId=None, planGroupId=group)) == ["planGroupId"]
+    assert refused(lambda: made.attached(account, priced["plan"], planId=None, planGroupId=account["id"])) == ["planGroupId"]
     assert refused(lambda: made.attached(account, priced["plan"], endDate=JANUARY)) == ["endDate"]
     custom = made.plan(priced["template"], "custom", accountId=made.account("owner")["id"])
     assert refused(lambda: made.attached(account, custom)) == ["planId"]

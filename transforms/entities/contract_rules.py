@@ -1,0 +1,51 @@
+"""Rules of contracts: dates, their account, and the fields that their usage filters name. Source: billing.md 6.2."""
+
+from collections.abc import Iterator
+
+from transforms.entities.contracts import Contract
+from transforms.entities.resource import CODES, IDS, Filter, Neighbours, Resource, refuse
+from transforms.entities.usage import Meter
+
+Problems = Iterator[tuple[bool, str, str]]
+
+
+def _checked(contract: Contract | None, neighbours: Neighbours, previous: Contract | None) -> Contract | None:
+    if contract is not None:
+        refuse((*_own_problems(contract, previous), *_filter_problems(contract, neighbours)))
+    return contract
+
+
+def _own_problems(contract: Contract, previous: Contract | None) -> Problems:
+    yield (
+        contract.end_date <= contract.start_date,
+        "endDate",
+        "endDate must be after startDate: the contract holds from startDate until the day before endDate",
+    )
+    yield (
+        previous is not None and contract.account_id != previous.account_id,
+        "accountId",
+        f"accountId can't change: the contract was made with account {previous.account_id if previous else ''}; create another one",
+    )
+
+
+def _filter_problems(contract: Contract, neighbours: Neighbours) -> Problems:
+    if not contract.usage_filters:
+        return
+    known = sorted({field.code for meter in neighbours.entities(Meter) for field in meter.data_fields if not field.category.is_numeric})
+    for index, usage_filter in enumerate(contract.usage_filters):
+        yield (
+            usage_filter.dimension_code not in known,
+            f"usageFilters[{index}].dimensionCode",
+            f"no meter has a string field {usage_filter.dimension_code!r} among its data fields (there are {', '.join(known[:20]) or 'none'})",
+        )
+
+
+RESOURCES = (
+    Resource(
+        Contract,
+        "contracts",
+        unique=(("code",),),
+        filters=IDS | CODES | {"accountId": Filter("account_id", "equal")},
+        check=_checked,
+    ),
+)

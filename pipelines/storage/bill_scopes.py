@@ -13,6 +13,7 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from pipelines.storage.bill_locks import is_locked
 from pipelines.storage.bill_tables import BILLS
 from transforms.billing.job_requests import BillJobOverrides, BillJobRequest
 from transforms.configuration import Configuration
@@ -46,8 +47,8 @@ class BillScope:
         if self.bills is None:
             return result
         named = pl.col("bill_id").is_in(list(self.bills))
-        bills, line_items, unmatched = (frame.filter(named) for frame in (result.bills, result.line_items, result.unmatched))
-        return BillRunResult(bills=bills, line_items=line_items, failures=result.failures, unmatched=unmatched)
+        bills, line_items, unmatched, draws = (frame.filter(named) for frame in (result.bills, result.line_items, result.unmatched, result.draws))
+        return BillRunResult(bills=bills, line_items=line_items, failures=result.failures, unmatched=unmatched, draws=draws)
 
     def missing(self, bill_ids: set[str], failed_account_ids: set[str]) -> list[Failure]:
         """A failure per named bill that did not come out though its account did not fail: it is left as it stands."""
@@ -77,13 +78,13 @@ def created_scope(request: BillJobRequest, *, today: date) -> BillScope:
 
 def recalculated_scopes(connection: Connection, org_id: str, bill_ids: Sequence[str], *, today: date) -> tuple[list[BillScope], list[Failure]]:
     """The runs that compute the bills again, and a failure per bill that is locked or was deleted meanwhile."""
-    query = sa.select(BILLS).where(BILLS.c.org_id == org_id, BILLS.c.id.in_(bill_ids)).order_by(BILLS.c.id)
+    query = sa.select(BILLS, is_locked().label("is_locked")).where(BILLS.c.org_id == org_id, BILLS.c.id.in_(bill_ids)).order_by(BILLS.c.id)
     rows = [dict(row) for row in connection.execute(query).mappings()]
     gone = set(bill_ids) - {row["id"] for row in rows}
     failures: list[Failure] = [{"accountId": None, "accountCode": None, "billId": i, "reason": f"bill {i} was deleted"} for i in sorted(gone)]
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
-        if row["locked"]:
+        if row["is_locked"]:
             reason = f"bill {row['id']} is locked and was not calculated again"
             failures.append({"accountId": row["account_id"], "accountCode": row["account_code"], "billId": row["id"], "reason": reason})
         else:

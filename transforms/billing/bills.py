@@ -1,4 +1,4 @@
-"""Bill headers: one bill per account, bill date, frequency and interval, and what keeps a bill from being made.
+"""Bill headers: one bill per account, bill date and grouping, and (unless consolidated) frequency and interval.
 
 Put here a bill's dates, currency, total and id. Keep out its lines and the state that people give it. Source: billing.md
 2.9, DECISIONS 27, 32 and 34.
@@ -12,6 +12,7 @@ from transforms.billing.conversions import TOO_LARGE
 from transforms.billing.ids import uuids
 from transforms.datasets import BILLS
 from transforms.entities.organization import InvoiceDate
+from transforms.entities.resource import BillingFrequency
 from transforms.periods import DAY
 from transforms.rating.amounts import ZERO, sums
 from transforms.rating.run import FAILURES_SCHEMA
@@ -24,13 +25,23 @@ def _headers(rating: "Rating") -> pl.DataFrame:
     """One row per bill, in bill order."""
     run, organization = rating.run, rating.configuration.organization
     is_long = pl.col("period_start_day") != pl.col("previous_day")
+    # A consolidated bill is of the cadence of its plans, or MIXED when they have several (billing.md 2.8).
+    is_mixed = pl.struct("frequency", "interval").n_unique() > 1
+    cadence = {
+        "billing_frequency": pl.when(is_mixed).then(pl.lit(str(BillingFrequency.MIXED))).otherwise(pl.col("frequency").first()),
+        "bill_frequency_interval": pl.when(is_mixed).then(1).otherwise(pl.col("interval").first()).cast(pl.Int32),
+    }
+    consolidates = organization.consolidate_bills
     headers = (
         rating.due.with_columns(period_start_at=pl.when(is_long).then("start_at").otherwise("previous_at"))
         .group_by("bill", maintain_order=True)
         .agg(
-            pl.col("account_id", "account_code", "bill_date", "purchase_order_number", "days_before_bill_due").first(),
-            billing_frequency=pl.col("frequency").first(),
-            bill_frequency_interval=pl.col("interval").first(),
+            pl.col("bill_date", "grouping", "purchase_order_number", "days_before_bill_due").first(),
+            account_id=pl.col("billed_id").first(),
+            account_code=pl.col("billed_code").first(),
+            **(
+                cadence if consolidates else {"billing_frequency": pl.col("frequency").first(), "bill_frequency_interval": pl.col("interval").first()}
+            ),
             currency=pl.col("bill_currency").first(),
             start_date=pl.col("period_start_day").min(),
             start_at=pl.col("period_start_at").min(),
@@ -42,9 +53,9 @@ def _headers(rating: "Rating") -> pl.DataFrame:
     )
     days = pl.coalesce("days_before_bill_due", pl.lit(organization.days_before_bill_due))
     invoice_day = pl.col("end_day") - DAY if organization.external_invoice_date is InvoiceDate.LAST_DAY_OF_ARREARS else pl.col("end_day")
-    name = pl.format(
-        f"bill/{rating.configuration.organization_id}/{{}}/{{}}//{{}}/{{}}", "account_id", "bill_date", "billing_frequency", "bill_frequency_interval"
-    )
+    kept = ["account_id", "bill_date", "grouping"]
+    key = [*kept, pl.lit(""), pl.lit("")] if consolidates else [*kept, "billing_frequency", "bill_frequency_interval"]
+    name = pl.format(f"bill/{rating.configuration.organization_id}/{{}}/{{}}/{{}}/{{}}/{{}}", *key)
     return headers.with_columns(
         end_date=pl.col("end_day") - DAY,
         due_date=pl.lit(run.due_date) if run.due_date else pl.col("bill_date") + pl.duration(days=days),

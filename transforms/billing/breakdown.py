@@ -18,7 +18,7 @@ from transforms.money import DECIMAL, SCALE, RoundingMode, rounded_column
 from transforms.rating.amounts import SAFE, ZERO, by_part, literal, product, quotient
 from transforms.rating.lines import Kind
 
-_KEYS = ["due", "offer", "service_start"]
+_KEYS = ["due", "subject", "service_start"]
 _BAND = list(BAND.to_schema())
 #: Units are split to the last digit that they have.
 _UNITS = CurrencyRounding("", places=SCALE)
@@ -29,12 +29,12 @@ def broken_down(lines: pl.DataFrame, shares: pl.DataFrame, rates: Sequence[Excha
 
     Args:
         lines: The columns of LINES and any more.
-        shares: ``due``, ``offer``, ``service_start``, ``account_number`` (null for the account that pays), ``quantity``.
+        shares: ``due``, ``subject``, ``service_start``, ``account_number`` (null for the account that pays), ``quantity``.
         rates: The exchanges of the run.
     """
     if shares.is_empty():
         return lines
-    is_usage = pl.col("kind").is_in([Kind.USAGE.value, Kind.USAGE_CREDIT.value])
+    is_usage = pl.col("kind").is_in([Kind.USAGE.value, Kind.USAGE_CREDIT.value, Kind.OVERAGE_USAGE.value])
     numbered = lines.with_row_index("line")
     fits = pl.col("quantity").cast(pl.Float64).abs().sum().over(_KEYS) < float(SAFE)
     usable = shares.filter(fits).with_columns(total=pl.col("quantity").sum().over(_KEYS), weight=pl.col("quantity").abs().sum().over(_KEYS))

@@ -1,8 +1,8 @@
 """Line items as the dataset has them: ids, texts and attribution for the narrow lines of a bill run.
 
-What a line says about its pricing, aggregation and plan is one row per *charge* (kind of line, and offer or plan):
-configuration-sized, looked up by position. Put here descriptions, accounting products and the order on the bill; keep out
-amounts. Source: billing.md 1.13, 4.2, 4.6.
+What a line says about what it charges for is one row per *charge* (kind of line, and subject or plan or group), looked up by
+position: those of plans, pricings and counters are configuration-sized, those of charges, commitments and balances frames.
+Put here descriptions, accounting products and the order on the bill; keep out amounts. Source: billing.md 1.13, 4.2, 4.6.
 """
 
 import math
@@ -15,16 +15,18 @@ from transforms.datasets import BILL_LINE_ITEMS
 from transforms.entities.usage import Aggregation
 from transforms.money import DECIMAL
 from transforms.rating.amounts import quotient
-from transforms.rating.lines import Kind
-from transforms.rating.terms import Offer, PlanTerms
+from transforms.rating.counter_offers import CounterOffer
+from transforms.rating.funds import COMMITMENT
+from transforms.rating.lines import Kind, Subject
+from transforms.rating.terms import GroupTerms, Offer, PlanTerms
 
 if TYPE_CHECKING:
     from transforms.rating.state import Rating
 
 #: The unit of what is charged as a whole.
 WHOLE = "UNIT"
-#: Order of lines on a bill: by step, then by account plan, then as the plan's offers are ordered, then by account of a family.
-ORDER = ("bill", "step", "due", "kind", "offer", "child")
+#: Order of lines on a bill: by step, then by anchor, then as the plan's offers are ordered, then by account of a family.
+ORDER = ("bill", "step", "due", "kind", "subject", "child")
 
 _CHARGE: dict[str, pl.DataType | type[pl.DataType]] = {
     "key": pl.UInt32,
@@ -36,50 +38,129 @@ _CHARGE: dict[str, pl.DataType | type[pl.DataType]] = {
     "aggregation_id": pl.String,
     "compound_aggregation_id": pl.String,
     "meter_id": pl.String,
+    "counter_id": pl.String,
+    "charge_id": pl.String,
+    "commitment_id": pl.String,
+    "balance_id": pl.String,
+    # The contract of a charge or fund; lines of plans have their account plan's.
+    "own_contract_id": pl.String,
     "segment": pl.String,
     "unit": pl.String,
 }
+_USAGE = (Kind.USAGE, Kind.USAGE_CREDIT, Kind.OVERAGE_USAGE)
 
 
-def _offer_charge(kind: Kind, offer: Offer, terms: PlanTerms) -> tuple[object, ...]:
+def _offer_charge(kind: Kind, offer: Offer, terms: PlanTerms) -> dict[str, object]:
     aggregation = offer.aggregation
     is_simple = isinstance(aggregation, Aggregation)
-    is_usage = kind in (Kind.USAGE, Kind.USAGE_CREDIT)
+    is_usage = kind in _USAGE
     # A minimum spend belongs to the pricing, which for a pricing of all segments is more than its first segment.
     segment = offer.segment_json if is_usage or offer.pricing.segment else None
-    return (
-        f"{kind.line_item_type}/{offer.pricing.id}/{segment or ''}",
-        kind.line_item_type,
-        offer.description if is_usage else offer.minimum_spend_description,
-        offer.accounting_product_id(terms),
-        offer.pricing.id,
-        aggregation.id if is_simple else None,
-        None if is_simple else aggregation.id,
-        aggregation.meter_id if isinstance(aggregation, Aggregation) else None,
-        segment,
-        aggregation.unit if is_usage else WHOLE,
+    return {
+        "name": f"{kind.line_item_type}/{offer.pricing.id}/{segment or ''}",
+        "description": offer.description if is_usage else offer.minimum_spend_description,
+        "accounting_product_id": offer.accounting_product_id(terms),
+        "pricing_id": offer.pricing.id,
+        "aggregation_id": aggregation.id if is_simple else None,
+        "compound_aggregation_id": None if is_simple else aggregation.id,
+        "meter_id": aggregation.meter_id if isinstance(aggregation, Aggregation) else None,
+        "segment": segment,
+        "unit": aggregation.unit if is_usage else WHOLE,
+    }
+
+
+def _counter_charge(kind: Kind, offer: CounterOffer, terms: PlanTerms) -> dict[str, object]:
+    return {
+        "name": f"{kind.line_item_type}/{offer.pricing.id}",
+        "description": offer.pricing.description or f"{offer.counter.name} {_COUNTER_TEXTS[kind]}",
+        "accounting_product_id": offer.accounting_product_id(terms),
+        "pricing_id": offer.pricing.id,
+        "counter_id": offer.counter.id,
+        "unit": offer.counter.unit,
+    }
+
+
+_COUNTER_TEXTS = {
+    Kind.COUNTER_RUNNING_TOTAL_CHARGE: "Running Total",
+    Kind.COUNTER_ADJUSTMENT_DEBIT: "Adjustment Debit",
+    Kind.COUNTER_ADJUSTMENT_CREDIT: "Adjustment Credit",
+}
+
+
+def _anchor_charge(kind: Kind, terms: PlanTerms | GroupTerms) -> dict[str, object]:
+    if kind is Kind.STANDING_CHARGE:
+        description, product_id = terms.standing_charge_description, terms.standing_charge_accounting_product_id
+    else:
+        description, product_id = terms.minimum_spend_description, terms.minimum_spend_accounting_product_id
+    name = kind.line_item_type if isinstance(terms, PlanTerms) else f"{kind.line_item_type}/group"
+    return {"name": name, "description": description, "accounting_product_id": product_id, "unit": WHOLE}
+
+
+def _charges_due(rating: "Rating", kind: Kind) -> pl.DataFrame:
+    """One row per charge of the run, with its number."""
+    return rating.charges.with_row_index("number").select(
+        "number",
+        "charge_id",
+        "accounting_product_id",
+        name=pl.format(f"{kind.line_item_type}/{{}}", "charge_id"),
+        description=pl.coalesce("description", "name"),
+        balance_id=pl.when(pl.lit(kind is Kind.BALANCE_FEE)).then("entity_id"),
+        own_contract_id="contract_id",
+        unit=pl.lit(WHOLE),
     )
 
 
-def _plan_charge(kind: Kind, terms: PlanTerms) -> tuple[object, ...]:
-    if kind is Kind.STANDING_CHARGE:
-        texts = (terms.standing_charge_description, terms.standing_charge_accounting_product_id)
-    else:
-        texts = (terms.minimum_spend_description, terms.minimum_spend_accounting_product_id)
-    return (kind.line_item_type, kind.line_item_type, *texts, None, None, None, None, None, WHOLE)
+_FUND_TEXTS = {
+    Kind.COMMITMENT_FEE: ("fee_description", "fee_accounting_product_id"),
+    Kind.COMMITMENT_CONSUMED: ("consumed_description", "consumed_accounting_product_id"),
+    Kind.BALANCE_CONSUMED: ("consumed_description", "consumed_accounting_product_id"),
+    Kind.COMMITMENT_OVERAGE_SURCHARGE: ("overage_description", "consumed_accounting_product_id"),
+    Kind.BALANCE_OVERAGE_SURCHARGE: ("overage_description", "consumed_accounting_product_id"),
+}
 
 
-def _charges(rating: "Rating", keys: list[int], width: int) -> pl.DataFrame:
-    """One row per charge; a key is kind * width + (number of the offer, else of the plan)."""
-    rows = []
-    for key in keys:
-        kind, number = Kind(key // width), key % width
-        if kind in (Kind.STANDING_CHARGE, Kind.PLAN_MINIMUM_SPEND, Kind.PLAN_MINIMUM_SPEND_REFUND):
-            rows.append((key, *_plan_charge(kind, rating.terms[number])))
+def _funds(rating: "Rating", kind: Kind) -> pl.DataFrame:
+    """One row per fund of the run, with its number."""
+    description, product_id = _FUND_TEXTS[kind]
+    is_commitment = pl.col("fund_kind") == COMMITMENT
+    return rating.funds.with_row_index("number").select(
+        "number",
+        name=pl.format(f"{kind.line_item_type}/{{}}", "fund_id"),
+        description=pl.col(description),
+        accounting_product_id=pl.col(product_id),
+        commitment_id=pl.when(is_commitment).then("fund_id"),
+        balance_id=pl.when(~is_commitment).then("fund_id"),
+        own_contract_id="contract_id",
+        unit=pl.lit(WHOLE),
+    )
+
+
+def _charges(rating: "Rating", keyed: pl.DataFrame) -> pl.DataFrame:
+    """One row per charge of ``keyed`` (``key``, ``kind``, ``number``), in its order; see ``_CHARGE``."""
+    parts = []
+    for (value,), part in keyed.group_by("kind", maintain_order=True):
+        kind = Kind(value)
+        if kind.subject in (Subject.CHARGE, Subject.FUND):
+            table = _charges_due(rating, kind) if kind.subject is Subject.CHARGE else _funds(rating, kind)
+            found = part.join(table, on="number", how="left", maintain_order="left")
         else:
-            offer = rating.offers[number]
-            rows.append((key, *_offer_charge(kind, offer, rating.terms[offer.plan_number])))
-    return pl.DataFrame(rows, schema=_CHARGE, orient="row")
+            rows = [{"key": key, **_charge(rating, kind, number)} for key, number in part.select("key", "number").rows()]
+            found = pl.DataFrame(rows, schema_overrides={"key": pl.UInt32}, infer_schema_length=None)
+        found = found.with_columns(line_item_type=pl.lit(kind.line_item_type))
+        parts.append(found.select((pl.col(n) if n in found.columns else pl.lit(None).alias(n)).cast(t) for n, t in _CHARGE.items()))
+    return pl.concat([pl.DataFrame(schema=_CHARGE), *parts])
+
+
+def _charge(rating: "Rating", kind: Kind, number: int) -> dict[str, object]:
+    if kind.subject is Subject.OFFER:
+        offer = rating.offers[number]
+        return _offer_charge(kind, offer, rating.terms[offer.plan_number])
+    if kind.subject is Subject.COUNTER:
+        counted = rating.counter_offers[number]
+        return _counter_charge(kind, counted, rating.terms[counted.plan_number])
+    # The numbers of groups follow those of plans.
+    terms = rating.terms[number] if number < len(rating.terms) else rating.groups[number - len(rating.terms)]
+    return _anchor_charge(kind, terms)
 
 
 def ordered(lines: pl.DataFrame) -> pl.DataFrame:
@@ -127,26 +208,33 @@ def line_items(rating: "Rating", lines: pl.DataFrame, headers: pl.DataFrame) -> 
     """
     made = headers["is_made"].gather(lines["bill"])
     lines = lines if made.all() else lines.filter(made)
-    width = max(len(rating.offers), len(rating.terms), 1)
-    number = pl.coalesce("offer", rating.due["plan_number"].gather(lines["due"]).alias("plan_number"))
-    lines = lines.with_columns(key=pl.col("kind").cast(pl.UInt32) * width + number)
-    charges = _charges(rating, lines["key"].unique().sort().to_list(), width).with_row_index("charge")
+    numbers = (len(rating.offers), len(rating.counter_offers), len(rating.terms) + len(rating.groups), rating.charges.height, rating.funds.height)
+    width = max(*numbers, 1)
+    group = pl.col("group_number") + pl.lit(len(rating.terms), dtype=pl.UInt32)
+    own = rating.due.select(pl.coalesce("plan_number", group).alias("own"))["own"]
+    lines = lines.with_columns(number=pl.coalesce("subject", own.gather(lines["due"]))).with_columns(
+        key=pl.col("kind").cast(pl.UInt32) * width + pl.col("number")
+    )
+    charges = _charges(rating, lines.select("key", "kind", "number").unique("key").sort("key")).with_row_index("charge")
     charge = lines.select("key").join(charges.select("key", "charge"), on="key", how="left", maintain_order="left")["charge"]
-    due = rating.due.select("due", "bill", "product_id", "account_plan_id", "plan_id", "contract_id", "currency", "exchange")
+    due = rating.due.select("due", "bill", "product_id", "account_plan_id", "plan_id", "plan_group_id", "contract_id")
     bill = headers.select("bill_id", "bill_date", "account_id")
-    owners = pl.select(pl.format("line/{}/{}", bill["bill_id"].gather(due["bill"]), due["account_plan_id"])).to_series()
+    # A group's account plan stands for several plans.
+    plan = pl.when(pl.col("plan_group_id").is_not_null()).then(pl.format("/{}", pl.col("plan_id").fill_null(""))).otherwise(pl.lit(""))
+    owners = due.select(pl.format("line/{}/{}{}", bill["bill_id"].gather(due["bill"]), pl.col("account_plan_id").fill_null(""), plan)).to_series()
     children = _children(rating, lines)
     owners, owner = _owners(owners, lines, children)
     identity = line_item_ids(owners=owners, owner=owner, charges=charges["name"], charge=charge, start=lines["service_start"])
     positions = lines.select("bill", position=pl.int_range(pl.len(), dtype=pl.Int32))
-    numbers = positions.select(pl.col("position") - pl.col("position").first().over("bill") + 1).to_series()
+    numbered = positions.select(pl.col("position") - pl.col("position").first().over("bill") + 1).to_series()
     rates = pl.Series("conversion_rate", [e.rate for e in rating.exchanges], dtype=DECIMAL)
+    currencies = pl.Series("currency", [e.pricing.code for e in rating.exchanges], dtype=pl.String)
     wide = pl.concat(
         [
-            lines.drop("bill", "exchange", "due", "child"),
+            lines.drop("bill", "exchange", "due", "child", "number"),
             *children,
             charges.drop("charge", "key", "name")[charge],
-            due.drop("due", "bill", "exchange")[lines["due"]],
+            due.drop("due", "bill")[lines["due"]],
             bill[lines["bill"]],
         ],
         how="horizontal",
@@ -154,10 +242,12 @@ def line_items(rating: "Rating", lines: pl.DataFrame, headers: pl.DataFrame) -> 
     price = quotient(wide["subtotal"], wide["units"])
     wide = wide.with_columns(
         identity.alias("line_item_id"),
-        numbers.alias("sequence_number"),
+        numbered.alias("sequence_number"),
         # 0 for no units, as for the absurd price that does not fit.
         price.fill_null(0).cast(DECIMAL).alias("average_unit_price"),
         rates.gather(lines["exchange"]).alias("conversion_rate"),
+        currencies.gather(lines["exchange"]).alias("currency"),
+        contract_id=pl.coalesce("contract_id", "own_contract_id"),
         service_period_start="service_start",
         service_period_end="service_end",
     )

@@ -1,8 +1,8 @@
 """Usage of child accounts that a parent's plan covers: added to the parent's and rated as one block (billing.md 7).
 
-A child with an account plan of the same product in the window is rated alone, on its own bill, so no usage is billed
-twice and none is lost. Put here whose usage counts for which account plan. Keep out how the block's
-charge is split among the accounts (``billing/breakdown.py``).
+A child with an account plan of the same product in the window is rated alone, so no usage is billed twice and none is lost.
+Put here whose usage counts for which account plan. Keep out how the block's charge is split among the accounts
+(``billing/breakdown.py``).
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import polars as pl
 from transforms.configuration import Configuration
 from transforms.entities.plans import Plan, PlanTemplate
 from transforms.money import DECIMAL
+from transforms.rating.attachments import attached_plans
 
 
 def _own_plans(configuration: Configuration) -> pl.DataFrame:
@@ -20,8 +21,8 @@ def _own_plans(configuration: Configuration) -> pl.DataFrame:
     products = {plan.id: templates[plan.plan_template_id].product_id for plan in configuration.entities(Plan).values()}
     children = configuration.accounts.filter(pl.col("parent_account_id").is_not_null()).select("account_id")
     return (
-        configuration.account_plans.join(children, on="account_id", how="semi")
-        .filter(pl.col("plan_id").is_in(list(products)))
+        attached_plans(configuration)
+        .join(children, on="account_id", how="semi")
         .select(
             child_id="account_id",
             product_id=pl.col("plan_id").replace_strict(products, return_dtype=pl.String),

@@ -1,4 +1,4 @@
-"""Minimum spends of pricings and plans, in arrears and in advance (billing.md 1.10, DECISIONS 24 and 26).
+"""Minimum spends of pricings, plans and plan groups, in arrears and in advance (billing.md 1.10, DECISIONS 24 and 26).
 
 In arrears one line lifts what was spent to the minimum; in advance the minimum is charged at the start of the period and
 refunded at its end as far as usage consumed it, so that either way the period costs max(minimum, spend). Put here
@@ -12,6 +12,7 @@ from transforms.datasets import INSTANT
 from transforms.entities.plans import PricingType
 from transforms.money import DECIMAL
 from transforms.rating.amounts import ZERO, sums
+from transforms.rating.anchors import Role
 from transforms.rating.lines import Kind, charges, no_lines
 from transforms.rating.standing_charges import prorated, windows_in_advance, windows_in_arrears
 from transforms.rating.state import Progress, Rating
@@ -75,7 +76,7 @@ def _priced(rating: Rating) -> pl.DataFrame:
             rows.setdefault((offer.plan_number, pricing.id), row)
     schema: dict[str, pl.DataType | type[pl.DataType]] = {
         "plan_number": pl.UInt32,
-        "offer": pl.UInt32,
+        "subject": pl.UInt32,
         "pricing_id": pl.String,
         "minimum_spend": DECIMAL,
         "minimum_spend_in_advance": pl.Boolean,
@@ -85,38 +86,65 @@ def _priced(rating: Rating) -> pl.DataFrame:
     return pl.DataFrame(list(rows.values()), schema=schema, orient="row")
 
 
-def _spent(lines: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    return sums(_usage(lines, keys), keys, "subtotal")
+#: What counts as spend: usage and counters, with what counters credit (DECISIONS 26).
+_SPEND = [kind.value for kind in (Kind.USAGE, Kind.COUNTER_RUNNING_TOTAL_CHARGE, Kind.COUNTER_ADJUSTMENT_DEBIT, Kind.COUNTER_ADJUSTMENT_CREDIT)]
 
 
-def _usage(lines: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    """Keys and subtotals of the USAGE lines."""
-    return lines.select(*keys, "subtotal", "kind").filter(pl.col("kind") == Kind.USAGE.value).drop("kind")
+def _spend(lines: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """Keys and subtotals of the lines that are spend."""
+    return lines.select(*keys, "subtotal", "kind").filter(pl.col("kind").is_in(_SPEND)).drop("kind")
 
 
 def minimum_spends(progress: Progress) -> pl.DataFrame:
-    """The minimum spend lines of the due account plans: of their pricings first, whose lifts count as spend of the plan.
+    """The minimum spend lines: of pricings first, whose lifts count as spend of the plan, then of plans, whose lifts count for the group.
 
-    The USAGE lines so far are the spend.
+    The usage and counter lines so far are the spend; what is billed to a child for its parent's plan is spend of that plan.
     """
-    rating, lines = progress.rating, progress.lines
-    found = [no_lines()]
+    rating = progress.rating
+    lines = progress.lines.with_columns(rating.due["plan_due"].gather(progress.lines["due"]).alias("due"))
+    of_pricings, pricing_lifts = _of_pricings(rating, lines)
+    spend = pl.concat([_spend(lines, ["due"]), pricing_lifts])
+    plans = rating.plans
+    plans = plans.with_columns(rating.by_plan(plans, "minimum_spend", DECIMAL), rating.by_plan(plans, "minimum_spend_in_advance", pl.Boolean))
+    of_plans, plan_lifts = _of_anchors(rating, plans, spend, (Kind.PLAN_MINIMUM_SPEND, Kind.PLAN_MINIMUM_SPEND_REFUND))
+    groups = rating.of_role(Role.GROUP)
+    if groups.is_empty():
+        return pl.concat([no_lines(), *of_pricings, *of_plans])
+    groups = groups.with_columns(rating.by_group(groups, "minimum_spend", DECIMAL), rating.by_group(groups, "minimum_spend_in_advance", pl.Boolean))
+    members = plans.select("due", "account_plan_id", "bill").join(
+        groups.select("account_plan_id", "bill", group_due="due"), on=["account_plan_id", "bill"]
+    )
+    of_members = (
+        pl.concat([spend, plan_lifts]).join(members.select("due", "group_due"), on="due").select(pl.col("group_due").alias("due"), "subtotal")
+    )
+    of_groups, _ = _of_anchors(rating, groups, of_members, (Kind.GROUP_MINIMUM_SPEND, Kind.GROUP_MINIMUM_SPEND_REFUND))
+    return pl.concat([no_lines(), *of_pricings, *of_plans, *of_groups])
+
+
+_LIFTS: dict[str, pl.DataType | type[pl.DataType]] = {"due": pl.UInt32, "subtotal": DECIMAL}
+
+
+def _of_pricings(rating: Rating, lines: pl.DataFrame) -> tuple[list[pl.DataFrame], pl.DataFrame]:
+    """The lines of pricings' minimums, and their lifts by anchor."""
     priced = _priced(rating)
-    lifts = pl.DataFrame(schema={"due": pl.UInt32, "subtotal": DECIMAL})
-    if not priced.is_empty():
-        pricing_ids = pl.Series("pricing_id", [o.pricing.id for o in rating.offers], dtype=pl.String)
-        usage = lines.with_columns(pricing_ids.gather(lines["offer"]))
-        arrears = _within_pricing(windows_in_arrears(rating.due).join(priced, on="plan_number"), rating.zone)
-        coming = _within_pricing(windows_in_advance(rating.due).join(priced, on="plan_number"), rating.zone)
-        settled = _settled(arrears, _spent(usage, ["due", "pricing_id"]), ["due", "pricing_id"], rating.exchanges)
-        found += _lines(settled, coming, (Kind.PRICING_MINIMUM_SPEND, Kind.PRICING_MINIMUM_SPEND_REFUND), rating.exchanges)
-        lifts = settled.select("due", subtotal=_LIFT)
-    due = rating.due.with_columns(rating.by_plan("minimum_spend", DECIMAL), rating.by_plan("minimum_spend_in_advance", pl.Boolean))
+    if priced.is_empty():
+        return [], pl.DataFrame(schema=_LIFTS)
+    plans = rating.plans
+    pricing_ids = pl.Series("pricing_id", [o.pricing.id for o in rating.offers], dtype=pl.String)
+    usage = lines.filter(pl.col("kind") == Kind.USAGE.value)
+    usage = usage.with_columns(pricing_ids.gather(usage["subject"]))
+    arrears = _within_pricing(windows_in_arrears(plans).join(priced, on="plan_number"), rating.zone)
+    coming = _within_pricing(windows_in_advance(plans).join(priced, on="plan_number"), rating.zone)
+    spent = sums(_spend(usage, ["due", "pricing_id"]), ["due", "pricing_id"], "subtotal")
+    settled = _settled(arrears, spent, ["due", "pricing_id"], rating.exchanges)
+    kinds = (Kind.PRICING_MINIMUM_SPEND, Kind.PRICING_MINIMUM_SPEND_REFUND)
+    return _lines(settled, coming, kinds, rating.exchanges), settled.select("due", subtotal=_LIFT)
+
+
+def _of_anchors(rating: Rating, due: pl.DataFrame, spend: pl.DataFrame, kinds: tuple[Kind, Kind]) -> tuple[list[pl.DataFrame], pl.DataFrame]:
+    """The lines of the minimums of plans or plan groups, and their lifts by anchor."""
     due = due.filter(pl.col("minimum_spend") > 0)
-    if not due.is_empty():
-        usage = _usage(lines, ["due"])
-        spent = sums(pl.concat([usage, lifts]), ["due"], "subtotal")
-        settled = _settled(windows_in_arrears(due), spent, ["due"], rating.exchanges)
-        kinds = (Kind.PLAN_MINIMUM_SPEND, Kind.PLAN_MINIMUM_SPEND_REFUND)
-        found += _lines(settled, windows_in_advance(due), kinds, rating.exchanges)
-    return pl.concat(found)
+    if due.is_empty():
+        return [], pl.DataFrame(schema=_LIFTS)
+    settled = _settled(windows_in_arrears(due), sums(spend, ["due"], "subtotal"), ["due"], rating.exchanges)
+    return _lines(settled, windows_in_advance(due), kinds, rating.exchanges), settled.select("due", subtotal=_LIFT)

@@ -2,13 +2,13 @@
 
 Put here the order and nothing else; each step lives in its own module. Source: DECISIONS 28, billing.md 9.
 
-Before the steps, usage is rated: quantities per pricing window, units, bands (``usage_charges.rated_usage``). Every step
-returns finished lines: rounded in the pricing currency and converted and rounded in the bill currency. A line is finished
-where it is made, not at the end, because minimum spends and caps must add up with the amounts that stand on the bill.
+Before the steps, usage is rated: quantities per pricing window, less what grants hold, units, bands
+(``usage_charges.rated_usage``). Every line is finished where it is made, rounded in the pricing currency and converted and
+rounded in the bill currency, because minimum spends, caps and draw-downs must add up with the amounts that stand on the bill.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -16,13 +16,15 @@ from transforms.aggregations.usage import MeterUsage
 from transforms.billing.bills import bills
 from transforms.billing.breakdown import broken_down
 from transforms.billing.line_items import line_items, ordered
+from transforms.billing.siblings import billed_to_parents
 from transforms.configuration import Configuration
 from transforms.datasets import BILLS
-from transforms.rating.lines import no_lines
+from transforms.rating.charges import charges
+from transforms.rating.lines import STEPPED_LINES
 from transforms.rating.minimum_spends import minimum_spends
-from transforms.rating.run import BillRun, BillRunResult
+from transforms.rating.run import DRAWS, LEDGER, BillRun, BillRunResult
 from transforms.rating.standing_charges import standing_charges
-from transforms.rating.state import Progress, resolved
+from transforms.rating.state import DRAWN, Progress, resolved
 from transforms.rating.unmatched_usage import unmatched_usage
 from transforms.rating.usage_charges import rated_usage, usage_charges
 from transforms.rating.usage_credits import usage_credits
@@ -30,19 +32,20 @@ from transforms.rating.usage_credits import usage_credits
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a bill: given the run, the rated usage and the lines so far, the lines it adds."""
+    """One step of a bill: given how far the bills have come, the lines it adds, or (``changed``) the progress it makes of it."""
 
     name: str
     reason: str
-    lines: Callable[[Progress], pl.DataFrame]
+    lines: Callable[[Progress], pl.DataFrame] | None = None
+    changed: Callable[[Progress], Progress] | None = None
 
 
 STEPS: tuple[Step, ...] = (
-    Step("usage", "everything else is measured against what was used; grants will reduce quantities before they are rated", usage_charges),
+    Step("usage", "everything else is measured against what was used; grants have reduced the quantities already", usage_charges),
     # Counters come here: their charges count as spend, as usage does, so they precede minimum spends.
     Step("standing charges", "owed whatever was used; minimum spends do not count them, credits may cover them", standing_charges),
     Step("minimum spends", "they lift usage and counters, before any credit: pricing into plan, plan into plan group", minimum_spends),
-    # Charges due (ad hoc, balance fees) come here: lines like the others to the caps of credits.
+    Step("charges due", "ad hoc charges and fees of balances: lines like the others to the caps of credits", charges),
     Step("usage credits", "capped at all other lines so far, of the product or of the bill; product before global", usage_credits),
     # Commitment fees come here: they pay for the credit that the next step draws, so nothing draws on them.
     # Draw-downs of commitments and balances come here, in the account's order, over the lines they may cover;
@@ -52,30 +55,30 @@ STEPS: tuple[Step, ...] = (
 )
 
 
-def billed(configuration: Configuration, usage: Mapping[str, MeterUsage], run: BillRun) -> BillRunResult:
+def billed(configuration: Configuration, usage: Mapping[str, MeterUsage], run: BillRun, ledger: pl.DataFrame | None = None) -> BillRunResult:
     """The bills of one run.
 
     Args:
         configuration: The organization's, as of the calculation.
         usage: Usage by meter id, for every meter whose aggregations are priced.
         run: Which periods and accounts.
+        ledger: See LEDGER; None where nothing was ever put into or drawn from a commitment or balance.
 
     Returns:
-        See ``BillRunResult``. The same configuration, usage and run give the same bytes, whatever the order of rows.
+        See ``BillRunResult``. The same arguments give the same bytes, whatever the order of rows.
     """
-    rating = resolved(configuration, usage, run)
-    progress = Progress(rating, *rated_usage(rating), no_lines())
-    counts = []
-    for step in STEPS:
-        added = step.lines(progress)
-        counts.append(added.height)
-        progress = replace(progress, lines=pl.concat([progress.lines, added]))
-    steps = pl.concat([pl.repeat(position, count, dtype=pl.UInt8, eager=True) for position, count in enumerate(counts)])
-    split = broken_down(progress.lines.with_columns(steps.alias("step")), progress.shares, rating.exchanges)
+    rating = resolved(configuration, usage, run, pl.DataFrame(schema=LEDGER) if ledger is None else ledger)
+    progress = Progress(rating, *rated_usage(rating), pl.DataFrame(schema=STEPPED_LINES), pl.DataFrame(schema=DRAWN))
+    for position, step in enumerate(STEPS):
+        if step.lines is not None:
+            progress = progress.with_lines(step.lines(progress), position)
+        if step.changed is not None:
+            progress = step.changed(progress)
+    split = billed_to_parents(broken_down(progress.lines, progress.shares, rating.exchanges), rating)
     lines = ordered(split.with_columns(rating.due["bill"].gather(split["due"])))
     headers, failures = bills(rating, lines)
     made = headers.filter("is_made").select(*BILLS.columns)
-    return BillRunResult(made, line_items(rating, lines, headers), failures, unmatched_usage(rating, headers))
+    return BillRunResult(made, line_items(rating, lines, headers), failures, unmatched_usage(rating, headers), pl.DataFrame(schema=DRAWS))
 
 
 __all__ = ["STEPS", "BillRun", "BillRunResult", "Step", "billed"]

@@ -8,8 +8,10 @@ from datetime import date
 
 import polars as pl
 
+from transforms.datasets import INSTANT
 from transforms.entities.organization import CurrencyConversion
 from transforms.entities.resource import BillingFrequency
+from transforms.money import DECIMAL
 
 #: One row per bill that can't be computed: whose it is and why (DECISIONS 34).
 FAILURES_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -24,6 +26,33 @@ UNMATCHED_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "aggregation_id": pl.String,
     "aggregation_code": pl.String,
     "measurements": pl.Int64,
+}
+
+#: One row per standing entry of a fund (a commitment or balance): what was put in and what bills drew (DECISIONS 29). A commitment
+#: has draws only; what it holds is its amount.
+LEDGER: dict[str, pl.DataType | type[pl.DataType]] = {
+    "fund_id": pl.String,
+    "applied_at": INSTANT,
+    # Signed, in the fund's currency (of a grant, its quantity): draws are negative.
+    "amount": DECIMAL,
+    # The bill that drew it, its date and whether it is locked; null for all other entries.
+    "bill_id": pl.String,
+    "bill_date": pl.Date,
+    "is_locked": pl.Boolean,
+}
+
+#: One row per bill and fund that it draws from.
+DRAWS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "bill_id": pl.String,
+    "bill_date": pl.Date,
+    "account_id": pl.String,
+    # COMMITMENT or BALANCE.
+    "fund_kind": pl.String,
+    "fund_id": pl.String,
+    # Above zero, in the fund's currency (of a grant, the quantity).
+    "amount": DECIMAL,
+    # The end of the bill's period.
+    "applied_at": INSTANT,
 }
 
 
@@ -76,9 +105,11 @@ class BillRunResult:
             sequence_number. The converted subtotals of a bill's lines sum to its bill_total.
         failures: See FAILURES_SCHEMA; a bill that is here is neither in ``bills`` nor in ``line_items``.
         unmatched: See UNMATCHED_SCHEMA, sorted by bill as in ``bills`` and then by aggregation_code and aggregation_id.
+        draws: See DRAWS, sorted by bill_id and fund_id; of the bills in ``bills`` only.
     """
 
     bills: pl.DataFrame
     line_items: pl.DataFrame
     failures: pl.DataFrame
     unmatched: pl.DataFrame
+    draws: pl.DataFrame

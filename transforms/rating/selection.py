@@ -1,7 +1,7 @@
-"""Which account plans a bill run bills, on which bill, for which windows.
+"""Which account plans a bill run bills, and for which windows.
 
-Put here the choice of account plans, schedules and windows. Keep out prices and usage. Source: billing.md 2.2-2.5,
-DECISIONS 24, 27 and 32.
+Put here the choice of account plans, schedules and windows. Keep out prices, usage, and what else stands on a bill
+(``anchors.py``). Source: billing.md 2.2-2.5, DECISIONS 24, 27 and 32.
 """
 
 import polars as pl
@@ -12,6 +12,7 @@ from transforms.entities.organization import OrganizationConfig, time_zone
 from transforms.entities.resource import BillingFrequency
 from transforms.periods import DAY, REGULAR, Schedule, midnight
 from transforms.rating import windows
+from transforms.rating.attachments import attached_plans, with_billed_account, with_grouping, within_contracts
 from transforms.rating.epochs import general_epoch
 from transforms.rating.run import BillRun
 from transforms.rating.terms import PlanTerms
@@ -54,10 +55,13 @@ def _plans(terms: tuple[PlanTerms, ...], organization: OrganizationConfig, run: 
         epoch = general_epoch(t.frequency, t.interval, organization, run)
         return (t.plan_id, number, t.product_id, t.product_name, t.plan_code, t.currency, str(t.frequency), t.interval, epoch)
 
+    # A consolidated bill is made of all frequencies of its date; the one asked for then only chooses the bills (anchors.py).
+    asked = None if organization.consolidate_bills else run.billing_frequency
+    interval = None if organization.consolidate_bills else run.bill_frequency_interval
     rows = [
         row(number, t)
         for number, t in enumerate(terms)
-        if t.frequency in REGULAR and run.billing_frequency in (None, t.frequency) and run.bill_frequency_interval in (None, t.interval)
+        if t.frequency in REGULAR and asked in (None, BillingFrequency.MIXED, t.frequency) and interval in (None, t.interval)
     ]
     return pl.DataFrame(rows, schema=_PLAN_SCHEMA, orient="row")
 
@@ -83,45 +87,37 @@ def _schedules(wanted: pl.DataFrame, run: BillRun, zone: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_SCHEDULE_SCHEMA, orient="row")
 
 
-def _attached(configuration: Configuration, run: BillRun, terms: tuple[PlanTerms, ...]) -> pl.DataFrame:
-    accounts = configuration.accounts.select(
+def _attached(configuration: Configuration, run: BillRun, terms: tuple[PlanTerms, ...], zone: str) -> pl.DataFrame:
+    attached = attached_plans(configuration).select(
+        "account_plan_id",
         "account_id",
-        "account_number",
-        "account_code",
-        "parent_account_id",
-        "days_before_bill_due",
-        "purchase_order_number",
-        account_epoch="bill_epoch",
-        account_currency="currency",
+        "plan_id",
+        "plan_group_id",
+        "contract_id",
+        "child_billing_mode",
+        "bill_epoch",
+        start_at="start_date",
+        end_at="end_date",
     )
-    if run.account_ids is not None:
-        accounts = accounts.filter(pl.col("account_id").is_in(run.account_ids))
-    return (
-        configuration.account_plans.select(
-            "account_plan_id", "account_id", "plan_id", "contract_id", "child_billing_mode", "bill_epoch", start_at="start_date", end_at="end_date"
-        )
-        .join(_plans(terms, configuration.organization, run), on="plan_id")
-        .join(accounts, on="account_id")
-        .with_columns(epoch=pl.coalesce("bill_epoch", "account_epoch", "general_epoch"))
-        .drop("bill_epoch", "account_epoch", "general_epoch")
-    )
+    planned = attached.join(_plans(terms, configuration.organization, run), on="plan_id")
+    billed = with_grouping(within_contracts(with_billed_account(planned, configuration), configuration, zone), configuration)
+    return billed.with_columns(epoch=pl.coalesce("bill_epoch", "account_epoch", "general_epoch")).drop("bill_epoch", "account_epoch", "general_epoch")
 
 
 def due_account_plans(configuration: Configuration, run: BillRun, terms: tuple[PlanTerms, ...]) -> pl.DataFrame:
-    """The account plans that the run bills.
+    """The account plans that have something to bill at the end of the run's period.
 
-    Grain: one row per account plan, sorted so that the rows of a bill are together and in the order of its lines.
+    Grain: one row per account plan and, of plan groups, plan; no order.
 
     Returns:
-        ``due`` (UInt32, the row's position) and ``bill`` (UInt32, position of its bill); what ``_attached`` and the
-        schedule bring; ``bill_currency``, ``bill_date``; the arrears window [active_start, active_end) with its whole days
-        [active_first_day, active_end_day), empty where ``has_arrears`` is false; the window billed in advance
-        [advance_start, advance_end), empty where ``has_advance`` is false; ``is_first`` (the bill is the account
-        plan's first one in arrears); ``first_in_advance`` (what is billed in advance for the arrears window stands on this
-        bill too); ``period_start_day``, the first day of the billing period, or the plan's in a long first period.
+        What ``_attached`` and the schedule bring; ``bill_currency``, ``bill_date``; the arrears window [active_start,
+        active_end) with its whole days [active_first_day, active_end_day), empty where ``has_arrears`` is false; the window
+        billed in advance [advance_start, advance_end), empty where ``has_advance`` is false; ``is_first`` (the bill is the
+        account plan's first one in arrears); ``first_in_advance`` (what is billed in advance for the arrears window stands on
+        this bill too); ``period_start_day``, the first day of the billing period, or the plan's in a long first period.
     """
     zone = zone_of(configuration, run)
-    attached = _attached(configuration, run, terms)
+    attached = _attached(configuration, run, terms, zone)
     schedules = _schedules(attached.select("frequency", "interval", "epoch"), run, zone)
     start, end, boundary = pl.col("start_at"), pl.col("end_at"), pl.col("period_end_at")
     is_long = (pl.col("k") == 0) & (start < pl.col("previous_at"))
@@ -132,13 +128,10 @@ def due_account_plans(configuration: Configuration, run: BillRun, terms: tuple[P
         advance_end=pl.min_horizontal(end, "next_at"),
         period_start_day=pl.when(is_long).then(windows.local_day("start_at", zone)).otherwise("previous_day"),
         bill_date=pl.lit(run.bill_date, dtype=pl.Date) if run.bill_date else pl.col("period_end_day"),
-        bill_currency=pl.lit(run.target_currency)
-        if run.target_currency
-        else pl.coalesce("account_currency", pl.lit(configuration.organization.currency)),
+        bill_currency=bill_currency(configuration, run),
     )
     has_arrears = pl.col("active_start") < pl.col("active_end")
     has_advance = (start <= boundary) & (pl.col("advance_start") < pl.col("advance_end"))
-    bill = ("account_id", "frequency", "interval", "bill_date")
     return (
         due.with_columns(has_arrears=has_arrears, has_advance=has_advance)
         .filter(pl.col("has_arrears") | ((start == boundary) & pl.col("has_advance")))
@@ -150,9 +143,14 @@ def due_account_plans(configuration: Configuration, run: BillRun, terms: tuple[P
             advance_first_day=windows.first_whole_day("advance_start", zone),
             advance_end_day=windows.local_day("advance_end", zone),
         )
-        .sort(*bill, "product_name", "start_at", "plan_code", "account_plan_id")
-        .with_columns(due=pl.int_range(pl.len(), dtype=pl.UInt32), bill=(pl.struct(bill).rle_id()).cast(pl.UInt32))
     )
+
+
+def bill_currency(configuration: Configuration, run: BillRun) -> pl.Expr:
+    """The currency of a bill: the job's, else the billed account's, else the organization's."""
+    if run.target_currency:
+        return pl.lit(run.target_currency)
+    return pl.coalesce("billed_currency", pl.lit(configuration.organization.currency))
 
 
 def bill_index(due: pl.DataFrame, zone: str, *, in_advance: bool) -> pl.Series:

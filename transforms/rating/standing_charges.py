@@ -1,6 +1,6 @@
-"""Standing charges of plans, in arrears or in advance, prorated by whole local days (billing.md 2.3, 2.6, 2.7, DECISIONS 24, 27).
+"""Standing charges of plans and plan groups, in arrears or in advance, prorated by whole local days (billing.md 2.3, 2.6, 2.7, DECISIONS 24, 27).
 
-Put here what a plan charges whatever the usage. Keep out minimum spends.
+Put here what they charge whatever the usage. Keep out minimum spends.
 """
 
 import polars as pl
@@ -8,6 +8,7 @@ import polars as pl
 from transforms.billing.conversions import finished
 from transforms.money import DECIMAL
 from transforms.rating.amounts import product, quotient
+from transforms.rating.anchors import Role
 from transforms.rating.lines import Kind, charges, no_lines
 from transforms.rating.selection import bill_index
 from transforms.rating.state import Progress
@@ -44,24 +45,32 @@ def windows_in_advance(due: pl.DataFrame) -> pl.DataFrame:
 
 
 def standing_charges(progress: Progress) -> pl.DataFrame:
-    """The standing charge lines of the due account plans.
+    """The standing charge lines of the due account plans and plan groups.
 
     A plan's ``standing_charge_interval`` n and ``standing_charge_offset`` o charge on its bills o, o + n, o + 2n, ...
     """
     rating = progress.rating
-    due = rating.due.with_columns(
-        rating.by_plan("standing_charge", DECIMAL),
-        rating.by_plan("standing_charge_in_advance", pl.Boolean),
-        rating.by_plan("standing_charge_interval", pl.Int32),
-        rating.by_plan("standing_charge_offset", pl.Int32),
-    ).filter(pl.col("standing_charge") > 0)
+    plans, groups = rating.plans, rating.of_role(Role.GROUP)
+    due = [
+        plans.with_columns(
+            rating.by_plan(plans, "standing_charge", DECIMAL),
+            rating.by_plan(plans, "standing_charge_in_advance", pl.Boolean),
+            rating.by_plan(plans, "standing_charge_interval", pl.Int32),
+            rating.by_plan(plans, "standing_charge_offset", pl.Int32),
+        )
+    ]
+    if not groups.is_empty():
+        every_bill = (pl.lit(1, dtype=pl.Int32).alias("standing_charge_interval"), pl.lit(0, dtype=pl.Int32).alias("standing_charge_offset"))
+        amounts = (rating.by_group(groups, "standing_charge", DECIMAL), rating.by_group(groups, "standing_charge_in_advance", pl.Boolean))
+        due.append(groups.with_columns(*amounts, *every_bill))
+    charged = pl.concat([frame.filter(pl.col("standing_charge") > 0) for frame in due])
     found = [no_lines()]
     for in_advance, windows in ((False, windows_in_arrears), (True, windows_in_advance)):
-        mine = due.filter(pl.col("standing_charge_in_advance") == in_advance)
+        mine = charged.filter(pl.col("standing_charge_in_advance") == in_advance)
         if mine.is_empty():
             continue
         since_offset = bill_index(mine, rating.zone, in_advance=in_advance) - mine["standing_charge_offset"]
-        charged = mine.filter((since_offset >= 0) & (since_offset % mine["standing_charge_interval"] == 0))
-        amounts = prorated(windows(charged), "standing_charge", first="first_day", end="end_day")
-        found.append(charges(finished(amounts, rating.exchanges), Kind.STANDING_CHARGE))
+        now = mine.filter((since_offset >= 0) & (since_offset % mine["standing_charge_interval"] == 0))
+        prorata = prorated(windows(now), "standing_charge", first="first_day", end="end_day")
+        found.append(charges(finished(prorata, rating.exchanges), Kind.STANDING_CHARGE))
     return pl.concat(found)

@@ -4,17 +4,22 @@ Put here what is fixed before the first step. The lines so far are handed to eac
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from transforms.aggregations.usage import MeterUsage
 from transforms.billing.conversions import Exchange, exchanges
 from transforms.configuration import Configuration
+from transforms.money import DECIMAL
+from transforms.rating.anchors import Role, due_anchors
 from transforms.rating.bands import BandTable, band_table
+from transforms.rating.counter_offers import CounterOffer, counter_offers
+from transforms.rating.due_charges import due_charges
+from transforms.rating.funds import due_funds
 from transforms.rating.run import BillRun
-from transforms.rating.selection import due_account_plans, zone_of
-from transforms.rating.terms import Offer, PlanTerms, plan_offers, plan_terms
+from transforms.rating.selection import zone_of
+from transforms.rating.terms import GroupTerms, Offer, PlanTerms, group_terms, plan_offers, plan_terms
 
 
 @dataclass(frozen=True)
@@ -25,28 +30,56 @@ class Rating:
         configuration: The organization's.
         usage: Usage by meter id.
         run: What was asked for.
+        ledger: What was put into and drawn from the accounts' commitments and balances, see LEDGER.
         zone: Time zone that days are cut in.
         terms: Terms by plan number.
+        groups: Terms by group number.
         offers: Offers by offer number.
         bands: Bands by offer number.
-        due: The account plans billed, see ``due_account_plans``, with ``exchange`` (UInt32).
+        counter_offers: Counter pricings of plans by number.
+        due: What the lines hang on, see ``due_anchors``, with ``exchange`` (UInt32).
+        charges: Charges due by number, see ``due_charges``, with ``exchange``.
+        funds: Commitments and balances of the billed accounts by number, see ``due_funds``.
         exchanges: Exchanges by number.
     """
 
     configuration: Configuration
     usage: Mapping[str, MeterUsage]
     run: BillRun
+    ledger: pl.DataFrame
     zone: str
     terms: tuple[PlanTerms, ...]
+    groups: tuple[GroupTerms, ...]
     offers: tuple[Offer, ...]
     bands: BandTable
+    counter_offers: tuple[CounterOffer, ...]
     due: pl.DataFrame
+    charges: pl.DataFrame
+    funds: pl.DataFrame
     exchanges: tuple[Exchange, ...]
 
-    def by_plan(self, name: str, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
-        """An attribute of the plan's terms for every due account plan."""
+    @property
+    def plans(self) -> pl.DataFrame:
+        """The anchors that are account plans."""
+        return self.of_role(Role.PLAN)
+
+    def of_role(self, role: Role) -> pl.DataFrame:
+        """The anchors of one role."""
+        return self.due.filter(pl.col("role") == role.value)
+
+    def by_plan(self, due: pl.DataFrame, name: str, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
+        """An attribute of the plan's terms for every row of anchors that are account plans."""
         values = pl.Series(name, [getattr(t, name) for t in self.terms], dtype=dtype)
-        return values.gather(self.due["plan_number"])
+        return values.gather(due["plan_number"])
+
+    def by_group(self, due: pl.DataFrame, name: str, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
+        """An attribute of the group's terms for every row of anchors that are plan groups."""
+        values = pl.Series(name, [getattr(t, name) for t in self.groups], dtype=dtype)
+        return values.gather(due["group_number"])
+
+
+#: One row per anchor and fund drawn: positions of both, and the amount in the fund's currency (of a grant, the quantity).
+DRAWN: dict[str, pl.DataType | type[pl.DataType]] = {"due": pl.UInt32, "fund": pl.UInt32, "amount": DECIMAL}
 
 
 @dataclass(frozen=True)
@@ -57,23 +90,34 @@ class Progress:
         rating: The run.
         rated: All usage rated, see ``rated_usage``.
         shares: What each account of a family used, where its line is split by account, see ``rated_usage``.
-        lines: The lines of the steps before, see LINES.
+        lines: The lines of the steps before, see LINES, with ``step``.
+        draws: What the bills have drawn so far, see DRAWN; of grants before the first step.
     """
 
     rating: Rating
     rated: pl.DataFrame
     shares: pl.DataFrame
     lines: pl.DataFrame
+    draws: pl.DataFrame
+
+    def with_lines(self, added: pl.DataFrame, step: int) -> "Progress":
+        """The progress with the lines that a step added."""
+        return replace(self, lines=pl.concat([self.lines, added.with_columns(step=pl.lit(step, dtype=pl.UInt8))]))
 
 
-def resolved(configuration: Configuration, usage: Mapping[str, MeterUsage], run: BillRun) -> Rating:
-    """The run with plans, account plans, windows, bands and exchanges resolved."""
-    terms = plan_terms(configuration)
-    due = due_account_plans(configuration, run, terms)
+def resolved(configuration: Configuration, usage: Mapping[str, MeterUsage], run: BillRun, ledger: pl.DataFrame) -> Rating:
+    """The run with plans, anchors, windows, bands and exchanges resolved."""
+    zone = zone_of(configuration, run)
+    terms, groups = plan_terms(configuration), group_terms(configuration)
+    due = due_anchors(configuration, run, terms, groups)
     # Only what the due account plans need: an organization may have many more plans than a run bills.
-    billed = set(due["plan_number"].unique().to_list())
+    billed = set(due["plan_number"].drop_nulls().unique().to_list())
     offers = tuple(o for o in plan_offers(terms, configuration) if o.plan_number in billed)
-    pairs = due.select("currency", "bill_currency").unique().sort("currency", "bill_currency").with_row_index("exchange")
-    due = due.join(pairs, on=["currency", "bill_currency"], how="left", maintain_order="left")
+    counted = tuple(o for o in counter_offers(terms, configuration) if o.plan_number in billed)
+    charges = due_charges(configuration, due, zone)
+    funds = due_funds(configuration, due, zone)
+    priced = [frame.select("currency", "bill_currency") for frame in (due.filter(pl.col("currency").is_not_null()), charges, funds)]
+    pairs = pl.concat(priced).unique().sort("currency", "bill_currency").with_row_index("exchange")
+    due, charges, funds = (frame.join(pairs, on=["currency", "bill_currency"], how="left", maintain_order="left") for frame in (due, charges, funds))
     rates = exchanges(pairs.select("currency", "bill_currency").rows(), configuration, run.currency_conversions)
-    return Rating(configuration, usage, run, zone_of(configuration, run), terms, offers, band_table(offers), due, rates)
+    return Rating(configuration, usage, run, ledger, zone, terms, groups, offers, band_table(offers), counted, due, charges, funds, rates)

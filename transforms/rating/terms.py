@@ -11,6 +11,7 @@ from typing import Any
 
 from transforms.configuration import Configuration
 from transforms.entities.formulas import compound_segments
+from transforms.entities.plan_groups import PlanGroup
 from transforms.entities.plans import Plan, PlanTemplate, Pricing
 from transforms.entities.resource import BillingFrequency
 from transforms.entities.usage import Aggregation, CompoundAggregation, Product, Segment
@@ -38,6 +39,22 @@ class PlanTerms:
     minimum_spend_description: str
     minimum_spend_in_advance: bool
     minimum_spend_accounting_product_id: str
+
+
+@dataclass(frozen=True)
+class GroupTerms:
+    """One plan group with what it inherits from the organization filled in; amounts in ``currency``."""
+
+    plan_group_id: str
+    currency: str
+    standing_charge: Decimal
+    standing_charge_description: str
+    standing_charge_in_advance: bool
+    standing_charge_accounting_product_id: str | None
+    minimum_spend: Decimal
+    minimum_spend_description: str
+    minimum_spend_in_advance: bool
+    minimum_spend_accounting_product_id: str | None
 
 
 @dataclass(frozen=True)
@@ -118,6 +135,31 @@ def plan_terms(configuration: Configuration) -> tuple[PlanTerms, ...]:
     """The terms of every plan, sorted by plan id; a plan's position is its number in the frames of a bill run."""
     plans = configuration.entities(Plan)
     return tuple(_terms(plans[plan_id], configuration) for plan_id in sorted(plans))
+
+
+def group_terms(configuration: Configuration) -> tuple[GroupTerms, ...]:
+    """The terms of every plan group, sorted by id; a group's position is its number in the frames of a bill run."""
+    organization = configuration.organization
+    groups = configuration.entities(PlanGroup)
+
+    def flag(own: bool | None, general: bool) -> bool:
+        return general if own is None else own
+
+    return tuple(
+        GroupTerms(
+            plan_group_id=group.id,
+            currency=group.currency,
+            standing_charge=group.standing_charge or Decimal(0),
+            standing_charge_description=group.standing_charge_description or "Standing Charge",
+            standing_charge_in_advance=flag(group.standing_charge_bill_in_advance, organization.standing_charge_bill_in_advance),
+            standing_charge_accounting_product_id=group.standing_charge_accounting_product_id,
+            minimum_spend=group.minimum_spend or Decimal(0),
+            minimum_spend_description=group.minimum_spend_description or f"{group.name} Minimum Spend Adjustment",
+            minimum_spend_in_advance=flag(group.minimum_spend_bill_in_advance, organization.minimum_spend_bill_in_advance),
+            minimum_spend_accounting_product_id=group.minimum_spend_accounting_product_id,
+        )
+        for _, group in sorted(groups.items())
+    )
 
 
 def _aggregation(pricing: Pricing, configuration: Configuration) -> Aggregation | CompoundAggregation:

@@ -9,6 +9,7 @@ import polars as pl
 from transforms.aggregations.aggregate import quantities
 from transforms.aggregations.compound import compound_quantities, required_aggregations
 from transforms.billing.band_usage import with_bands
+from transforms.billing.siblings import billed_to_children
 from transforms.datasets import INSTANT
 from transforms.entities.accounts import ChildBillingMode
 from transforms.entities.plans import PricingType
@@ -35,7 +36,7 @@ _OFFERS: dict[str, pl.DataType | type[pl.DataType]] = {
 _TOO_MANY = "the rated units have more than 26 digits before the point"
 _SHARES: dict[str, pl.DataType | type[pl.DataType]] = {
     "due": pl.UInt32,
-    "offer": pl.UInt32,
+    "subject": pl.UInt32,
     "service_start": INSTANT,
     "account_number": pl.Int32,
     "quantity": DECIMAL,
@@ -70,7 +71,7 @@ def rated_windows(rating: Rating, offers: pl.DataFrame) -> pl.DataFrame:
     per_window = offers.with_columns(spans=pl.col("offer_spans").any().over("pricing_window"))
     per_window = per_window.unique("pricing_window", maintain_order=True).drop("offer", "segment_index", "offer_spans")
     return (
-        rating.due.filter("has_arrears")
+        rating.plans.filter("has_arrears")
         .select(
             "due", "exchange", "plan_number", "product_id", "account_plan_id", "plan_id", "account_id", "account_number", "active_start", "active_end"
         )
@@ -166,12 +167,12 @@ def _shares(rating: Rating, by_account: pl.DataFrame, windows: pl.DataFrame, by_
     if by_account.is_empty():
         return pl.DataFrame(schema=_SHARES)
     is_split = pl.col("child_billing_mode").fill_null(_BREAKDOWN) != ChildBillingMode.PARENT_SUMMARY.value
-    split = rating.due.filter(is_split).select("due")
+    split = rating.plans.filter(is_split).select("due")
     own = windows.filter(pl.col("window") == pl.col("line_window")).join(split, on="due", how="semi")
     places = own.select("window", "due", "pricing_window", service_start="window_start")
     offered = by_account.with_columns(pl.col("segment_index").fill_null(-1)).join(places, on="window")
     joined = offered.join(by_segment, on=["pricing_window", "segment_index"])
-    return joined.select("due", "offer", "service_start", "account_number", "quantity")
+    return joined.select("due", pl.col("offer").alias("subject"), "service_start", "account_number", "quantity")
 
 
 def rated_usage(rating: Rating) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -181,7 +182,7 @@ def rated_usage(rating: Rating) -> tuple[pl.DataFrame, pl.DataFrame]:
 
     Returns:
         The lines, see LINES; then the shares of lines that are to be split among the accounts of a family: ``due``,
-        ``offer``, ``service_start``, ``account_number`` (null for the account that pays), ``quantity``.
+        ``subject``, ``service_start``, ``account_number`` (null for the account that pays), ``quantity``.
     """
     offers = offer_frame(rating)
     windows = rated_windows(rating, offers)
@@ -202,11 +203,12 @@ def rated_usage(rating: Rating) -> tuple[pl.DataFrame, pl.DataFrame]:
         for number in range(len(rating.exchanges)):
             mine = placed.filter(pl.col("exchange") == number) if len(rating.exchanges) > 1 else placed
             rated += rated_bands(mine, rating.bands, lambda part, bands, n: with_bands(part, bands, n, rating.exchanges))
-    return pl.concat([no_lines(), *(_lines(f, places) for f in rated if not f.is_empty())]), shares
+    lines = pl.concat([no_lines(), *(_lines(f, places) for f in rated if not f.is_empty())])
+    return billed_to_children(lines, shares, rating.due, rating.exchanges)
 
 
 def _lines(frame: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
-    placed = pl.concat([frame.drop("exchange", strict=False), places[frame["line_window"]]], how="horizontal")
+    placed = pl.concat([frame.drop("exchange", strict=False).rename({"offer": "subject"}), places[frame["line_window"]]], how="horizontal")
     kind = pl.lit(Kind.USAGE.value, dtype=pl.UInt8).alias("kind")
     columns = placed.with_columns(kind)
     return columns.select((pl.col(n) if n in columns.columns else pl.lit(None).alias(n)).cast(t) for n, t in LINES.items())
@@ -219,4 +221,4 @@ def is_credit(rating: Rating) -> pl.Series:
 
 def usage_charges(progress: Progress) -> pl.DataFrame:
     """The USAGE lines: the rated usage of all pricings that charge."""
-    return progress.rated.filter(~is_credit(progress.rating).gather(progress.rated["offer"]))
+    return progress.rated.filter(~is_credit(progress.rating).gather(progress.rated["subject"]))

@@ -26,12 +26,12 @@ def usage_credits(progress: Progress) -> pl.DataFrame:
     The rated usage of credit pricings is what they would credit, as positive amounts.
     """
     rating, lines = progress.rating, progress.lines
-    rated = progress.rated.filter(is_credit(rating).gather(progress.rated["offer"]))
+    rated = progress.rated.filter(is_credit(rating).gather(progress.rated["subject"]))
     if rated.is_empty():
         return no_lines()
     types = pl.Series("type", [str(o.pricing.type) for o in rating.offers], dtype=pl.String)
-    keyed = _keyed(rating, rated).with_columns(types.gather(rated["offer"]))
-    so_far = _keyed(rating, lines)
+    keyed = _keyed(rating, rated).with_columns(types.gather(rated["subject"]))
+    so_far = _keyed(rating, lines.select(*LINES))
     done: list[pl.DataFrame] = []
     for kind, keys in ((PricingType.PRODUCT_CREDIT, ["bill", "product_id"]), (PricingType.GLOBAL_CREDIT, ["bill"])):
         mine = keyed.filter(pl.col("type") == kind).drop("type")
@@ -49,7 +49,7 @@ def _keyed(rating: Rating, lines: pl.DataFrame) -> pl.DataFrame:
 def _capped(credited: pl.DataFrame, lines: pl.DataFrame, keys: list[str], rates: tuple[Exchange, ...]) -> pl.DataFrame:
     """The credits as negative lines; each takes what the ones before it left of its cap."""
     bases = sums(lines, keys, "converted_subtotal").rename({"converted_subtotal": "base"})
-    frame = credited.sort("bill", "due", "offer", "service_start").join(bases, on=keys, how="left", maintain_order="left")
+    frame = credited.sort("bill", "due", "subject", "service_start").join(bases, on=keys, how="left", maintain_order="left")
     amount = pl.max_horizontal(pl.col("converted_subtotal").fill_null(ZERO), ZERO)
     cap = pl.max_horizontal(pl.col("base").fill_null(ZERO), ZERO)
     # A running sum that does not fit would raise for the whole run, so such bills fail instead (DECISIONS 34).

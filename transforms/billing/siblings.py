@@ -1,0 +1,101 @@
+"""Lines of families on the bills that they belong on: children's own plans on the parent's, a parent's plan on the children's.
+
+Put here which bill a family's line is on and how siblings are summarised. Keep out how a block's charge is split
+(``breakdown.py``). Source: billing.md 7, DECISIONS 31.
+"""
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from transforms.billing.breakdown import broken_down
+from transforms.billing.conversions import TOO_LARGE, Exchange, finished
+from transforms.datasets import BAND
+from transforms.entities.accounts import ChildBillingMode
+from transforms.rating.amounts import SAFE
+from transforms.rating.anchors import Role
+
+if TYPE_CHECKING:
+    from transforms.rating.state import Rating
+
+_AMOUNTS = ("quantity", "units", "subtotal", "converted_subtotal")
+_BAND_SUMS = ("band_quantity", "band_units", "unit_subtotal", "band_subtotal", "converted_band_subtotal")
+
+
+def billed_to_children(
+    lines: pl.DataFrame, shares: pl.DataFrame, due: pl.DataFrame, rates: tuple[Exchange, ...]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rated lines, those of parents' plans in mode CHILD split and moved to the children's bills; and the shares left to split later.
+
+    Args:
+        lines: The rated usage.
+        shares: See ``rated_usage``.
+        due: The anchors.
+        rates: The exchanges of the run.
+    """
+    children = due.filter(pl.col("role") == Role.CHILD.value)
+    if children.is_empty() or shares.is_empty():
+        return lines, shares
+    parents = children.select(due="plan_due").unique()
+    mine = shares.join(parents, on="due", how="semi")
+    split = broken_down(lines, mine, rates)
+    places = children.select("plan_due", "account_number", child_due="due", child_exchange="exchange")
+    joined = split.join(places, left_on=["due", "child"], right_on=["plan_due", "account_number"], how="left", maintain_order="left")
+    is_moved = pl.col("child_due").is_not_null()
+    moved = joined.filter(is_moved).with_columns(due="child_due", child=pl.lit(None, dtype=pl.Int32))
+    same = moved.filter(pl.col("exchange") == pl.col("child_exchange"))
+    other = moved.filter(pl.col("exchange") != pl.col("child_exchange"))
+    # A child that is billed in another currency: its part converted at its own rate.
+    converted = other.rename({"subtotal": "amount"}).drop("converted_subtotal", "failure").with_columns(exchange="child_exchange")
+    other = finished(converted, rates)
+    rest = shares.join(parents, on="due", how="anti")
+    kept = joined.filter(~is_moved)
+    return pl.concat([frame.select(lines.columns) for frame in (kept, same, other)]), rest
+
+
+def billed_to_parents(lines: pl.DataFrame, rating: "Rating") -> pl.DataFrame:
+    """The lines with the child named on those of its own plan on the parent's bill; siblings whose mode is PARENT_SUMMARY are added up.
+
+    Args:
+        lines: All lines of the run, with ``step``.
+        rating: The run.
+    """
+    due = rating.due
+    of_child = (pl.col("role") == Role.PLAN.value) & (pl.col("account_number") != pl.col("billed_number"))
+    names = due.select(
+        owner=pl.when(of_child).then("account_number"), is_summary=pl.col("child_billing_mode") == ChildBillingMode.PARENT_SUMMARY.value
+    )
+    if names["owner"].null_count() == names.height:
+        return lines
+    placed = pl.concat([lines, names[lines["due"]], due.select("bill", "plan_number")[lines["due"]]], how="horizontal")
+    summed = pl.col("owner").is_not_null() & pl.col("is_summary").fill_null(False)
+    single = placed.filter(~summed).with_columns(child=pl.coalesce("child", "owner"))
+    return pl.concat([single.select(lines.columns), _summed(placed.filter(summed)).select(lines.columns)])
+
+
+def _summed(lines: pl.DataFrame) -> pl.DataFrame:
+    """One line for what siblings are charged for by one pricing (or by their plan) for one service period."""
+    if lines.is_empty():
+        return lines
+    keys = ["bill", "step", "kind", "plan_number", "subject", "exchange", "service_start", "service_end"]
+    numbered = lines.with_columns(line=pl.struct(keys).rank("dense"))
+    fits = pl.all_horizontal(pl.col(name).cast(pl.Float64).abs().sum() < float(SAFE) for name in _AMOUNTS)
+    sums = numbered.group_by("line", maintain_order=True).agg(
+        pl.col(*keys, "child").first(),
+        pl.col("due").min(),
+        pl.col("failure").drop_nulls().first(),
+        *(pl.when(pl.col(name).null_count() == 0).then(pl.col(name).sum()).alias(name) for name in _AMOUNTS),
+        fits=fits,
+    )
+    too_large = pl.when(~pl.col("fits")).then(pl.lit(TOO_LARGE))
+    sums = sums.with_columns(
+        *(pl.when("fits").then(pl.col(name)).alias(name) for name in _AMOUNTS),
+        child=pl.lit(None, dtype=pl.Int32),
+        failure=pl.coalesce("failure", too_large),
+    )
+    long = numbered.select("line", "bands").filter(pl.col("bands").is_not_null()).explode("bands").unnest("bands")
+    fields = list(BAND.to_schema())
+    kept = [name for name in fields if name not in _BAND_SUMS and name != "pricing_band_id"]
+    bands = long.group_by("line", "pricing_band_id", maintain_order=True).agg(pl.col(kept).first(), pl.col(_BAND_SUMS).sum())
+    nested = bands.sort("line", "lower_limit").group_by("line", maintain_order=True).agg(bands=pl.struct(fields))
+    return sums.join(nested, on="line", how="left", maintain_order="left")

@@ -1,0 +1,248 @@
+"""What the lines of a run's bills hang on: account plans, plan groups, children billed for a parent's plan, accounts.
+
+Every line has an anchor, and every anchor belongs to one bill, so the anchors say which bills there are. Put here which
+anchors a run has and which of them share a bill. Keep out what they charge. Source: billing.md 2.8, 6, 7, DECISIONS 31, 32.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import IntEnum
+
+import polars as pl
+
+from transforms.configuration import Configuration
+from transforms.datasets import INSTANT
+from transforms.entities.accounts import ChildBillingMode
+from transforms.entities.resource import BillingFrequency
+from transforms.money import DECIMAL
+from transforms.periods import DAY, midnight
+from transforms.rating.attachments import billed_accounts, with_grouping
+from transforms.rating.run import BillRun
+from transforms.rating.selection import bill_currency, due_account_plans, zone_of
+from transforms.rating.terms import GroupTerms, PlanTerms
+from transforms.rating.windows import local_day
+
+
+class Role(IntEnum):
+    """What an anchor is; the number is their order on a bill."""
+
+    #: An account plan, for one plan; the only one with windows of usage.
+    PLAN = 0
+    #: A child account whose part of a parent's plan is billed to it (CHILD).
+    CHILD = 1
+    #: A plan group attached to an account, for the group's own charges.
+    GROUP = 2
+    #: The billed account, for charges, fees, commitments and balances.
+    ACCOUNT = 3
+
+
+_PLAN_COLUMNS = ("plan_id", "plan_number", "product_id", "product_name", "plan_code", "currency")
+_NO_WINDOWS = {name: pl.lit(False) for name in ("has_arrears", "has_advance", "is_first", "first_in_advance")}
+#: What falls on a date of its own: charges and the fees of commitments that have dates. ``position`` is its row in ``charges`` or
+#: ``fees``; ``event_date`` the day that it is billed on.
+_EVENTS: dict[str, pl.DataType | type[pl.DataType]] = {"account_id": pl.String, "contract_id": pl.String, "event_date": pl.Date}
+_FEES: dict[str, pl.DataType | type[pl.DataType]] = {
+    "commitment_id": pl.String,
+    "event_date": pl.Date,
+    "amount": DECIMAL,
+    "service_start": INSTANT,
+    "service_end": INSTANT,
+}
+
+
+def dated_charges(configuration: Configuration, zone: str) -> pl.DataFrame:
+    """The charges with ``event_date``: their bill date, else the day that their service period ends on."""
+    charges = configuration.frame("Charge")
+    return charges.with_columns(event_date=pl.coalesce("bill_date", local_day("service_period_end_date", zone)))
+
+
+def dated_fees(configuration: Configuration) -> pl.DataFrame:
+    """One row per fee date of a commitment; see ``_FEES``, with ``account_id``, ``contract_id`` and ``currency``."""
+    commitments = configuration.frame("Commitment")
+    scheduled = commitments.filter(pl.col("fee_dates").is_not_null() & (pl.col("fee_dates") != "[]"))
+    rows = [row for commitment_id, text in scheduled.select("commitment_id", "fee_dates").rows() for row in _fee_rows(commitment_id, text)]
+    fees = pl.DataFrame(rows, schema={**_FEES, "service_start": pl.String, "service_end": pl.String}, orient="row")
+    fees = fees.with_columns(pl.col("service_start", "service_end").str.to_datetime(time_unit="us", time_zone="UTC", strict=True))
+    return fees.join(commitments.select("commitment_id", "account_id", "contract_id", "currency"), on="commitment_id", maintain_order="left")
+
+
+def _fee_rows(commitment_id: str, text: str) -> Iterator[tuple[object, ...]]:
+    """Schedules are short and written by hand; Polars would read their amounts through floats."""
+    for fee in json.loads(text, parse_float=Decimal):
+        day = date.fromisoformat(fee["date"][:10])
+        yield commitment_id, day, Decimal(fee["amount"]), fee["servicePeriodStartDate"], fee["servicePeriodEndDate"]
+
+
+def due_anchors(configuration: Configuration, run: BillRun, terms: tuple[PlanTerms, ...], groups: tuple[GroupTerms, ...]) -> pl.DataFrame:
+    """The anchors of the run.
+
+    Grain: one row per anchor, sorted so that the rows of a bill are together and in the order of its lines.
+
+    Returns:
+        The columns of ``due_account_plans``, of which those that a role does not have are null or false; ``due`` (UInt32, the
+        row's position), ``bill`` (UInt32, position of its bill), ``role``, ``group_number`` (UInt32), ``event_date`` of an
+        account that has charges or fees on that day, and ``plan_due``, the position of the parent's anchor of a CHILD, else the own one.
+    """
+    plans = due_account_plans(configuration, run, terms).with_columns(
+        role=pl.lit(Role.PLAN.value, dtype=pl.UInt8),
+        group_number=pl.lit(None, dtype=pl.UInt32),
+        event_date=pl.lit(None, dtype=pl.Date),
+    )
+    grouped = _group_anchors(plans, groups)
+    children = _child_anchors(plans, configuration, run)
+    parts = [part for part in (plans, children, grouped) if not part.is_empty()] or [plans]
+    anchors = pl.concat([*parts, _account_anchors(pl.concat(parts), configuration, run)]) if _has_funds(configuration) else pl.concat(parts)
+    return _numbered(anchors, configuration, run)
+
+
+def bill_key(configuration: Configuration) -> list[str]:
+    """Columns of anchors that tell bills apart (DECISIONS 32)."""
+    cadence = [] if configuration.organization.consolidate_bills else ["frequency", "interval"]
+    return ["billed_id", "grouping", *cadence, "bill_date"]
+
+
+def _numbered(anchors: pl.DataFrame, configuration: Configuration, run: BillRun) -> pl.DataFrame:
+    if run.account_ids is not None:
+        anchors = anchors.filter(pl.col("billed_id").is_in(run.account_ids))
+    key = bill_key(configuration)
+    if configuration.organization.consolidate_bills and run.billing_frequency not in (None, BillingFrequency.MIXED):
+        is_asked = pl.col("frequency") == str(run.billing_frequency)
+        if run.bill_frequency_interval is not None:
+            is_asked &= pl.col("interval") == run.bill_frequency_interval
+        anchors = anchors.filter(is_asked.any().over(key))
+    # The account id, not the billed one, first: the rows of a plain run come in the order of their accounts either way.
+    order = ["role", "product_name", "start_at", "plan_code", "account_code", "account_plan_id"]
+    numbered = anchors.sort(*key, *order).with_columns(due=pl.int_range(pl.len(), dtype=pl.UInt32), bill=(pl.struct(key).rle_id()).cast(pl.UInt32))
+    if not numbered.select((pl.col("role") == Role.CHILD.value).any()).item():
+        return numbered.with_columns(plan_due="due")
+    parents = numbered.filter(pl.col("role") == Role.PLAN.value).select("account_plan_id", "plan_id", plan_due="due")
+    return numbered.join(parents, on=["account_plan_id", "plan_id"], how="left", maintain_order="left").with_columns(pl.coalesce("plan_due", "due"))
+
+
+def _child_anchors(plans: pl.DataFrame, configuration: Configuration, run: BillRun) -> pl.DataFrame:
+    """For every plan of a parent that bills children themselves, one anchor per child, on a bill of its own."""
+    parents = plans.filter(pl.col("parent_account_id").is_null() & (pl.col("child_billing_mode") == ChildBillingMode.CHILD.value))
+    if parents.is_empty():
+        return plans.clear()
+    children = configuration.accounts.filter(pl.col("parent_account_id").is_not_null()).select(
+        account_id="parent_account_id", child_id="account_id", child_number="account_number", child_code="account_code"
+    )
+    own = parents.join(children, on="account_id").drop(
+        "billed_number", "billed_code", "billed_currency", "days_before_bill_due", "purchase_order_number"
+    )
+    billed = own.with_columns(
+        account_id="child_id",
+        account_number="child_number",
+        account_code="child_code",
+        billed_id="child_id",
+        role=pl.lit(Role.CHILD.value, dtype=pl.UInt8),
+    ).join(billed_accounts(configuration), on="billed_id")
+    return billed.with_columns(bill_currency=bill_currency(configuration, run), **_NO_WINDOWS).select(plans.columns)
+
+
+def _group_anchors(plans: pl.DataFrame, groups: tuple[GroupTerms, ...]) -> pl.DataFrame:
+    """One anchor per attached plan group, with the periods of the plan that bills most often (of several, of the first by code)."""
+    numbers = pl.DataFrame(
+        [(g.plan_group_id, n, g.currency) for n, g in enumerate(groups)],
+        schema={"plan_group_id": pl.String, "_group": pl.UInt32, "_currency": pl.String},
+        orient="row",
+    )
+    grouped = plans.filter(pl.col("plan_group_id").is_not_null()).join(numbers, on="plan_group_id")
+    if grouped.is_empty():
+        return plans.clear()
+    length = pl.col("step_days") + pl.col("step_months") * 31
+    shortest = grouped.sort(length, "plan_code", "plan_id").unique("account_plan_id", keep="first")
+    return shortest.with_columns(
+        *(pl.lit(None, dtype=plans.schema[name]).alias(name) for name in _PLAN_COLUMNS if name != "currency"),
+        role=pl.lit(Role.GROUP.value, dtype=pl.UInt8),
+        group_number="_group",
+        currency="_currency",
+    ).select(plans.columns)
+
+
+def _has_funds(configuration: Configuration) -> bool:
+    return any(not configuration.frame(kind).is_empty() for kind in ("Charge", "Commitment", "Balance"))
+
+
+def _account_anchors(anchors: pl.DataFrame, configuration: Configuration, run: BillRun) -> pl.DataFrame:
+    """One anchor per bill of an account with commitments or balances, and per account and day with charges or fees."""
+    frame = configuration.frame
+    holders = (
+        pl.concat([frame("Commitment").select("account_id"), frame("Balance").select("account_id")]).unique().rename({"account_id": "billed_id"})
+    )
+    key = bill_key(configuration)
+    # Of several the one with the longest period, so that the account's anchor covers the whole bill.
+    of_bills = anchors.sort("period_start_day", "account_plan_id").unique(key, keep="first")
+    events = _due_events(configuration, run)
+    joining = of_bills.clear()
+    if configuration.organization.consolidate_bills:
+        days = events.select("billed_id", "grouping", bill_date="event_date").unique()
+        joining = of_bills.join(days, on=["billed_id", "grouping", "bill_date"], how="semi").with_columns(event_date="bill_date")
+    of_holders = of_bills.join(holders, on="billed_id", how="semi").join(joining, on=key, how="anti")
+    alone = events
+    if not joining.is_empty():
+        alone = events.join(joining.select("billed_id", "grouping", event_date="bill_date"), on=["billed_id", "grouping", "event_date"], how="anti")
+    existing = pl.concat([joining, of_holders])
+    of_plans = ("group_number", *_PLAN_COLUMNS, "account_plan_id", "plan_group_id", "contract_id", "child_billing_mode")
+    emptied = {name: pl.lit(None, dtype=anchors.schema[name]) for name in of_plans}
+    joined = existing.with_columns(
+        **emptied,
+        **_NO_WINDOWS,
+        account_id="billed_id",
+        account_number="billed_number",
+        account_code="billed_code",
+        role=pl.lit(Role.ACCOUNT.value, dtype=pl.UInt8),
+    )
+    return pl.concat([joined, _ad_hoc(alone, anchors, configuration, run)], how="vertical")
+
+
+def _due_events(configuration: Configuration, run: BillRun) -> pl.DataFrame:
+    """``billed_id``, ``grouping`` and ``event_date`` of the charges and fees that the run bills, distinct."""
+    zone = zone_of(configuration, run)
+    dated = [f.select(_EVENTS.keys()) for f in (dated_charges(configuration, zone), dated_fees(configuration))]
+    events = with_grouping(pl.concat(dated), configuration).rename({"account_id": "billed_id"}).select("billed_id", "grouping", "event_date").unique()
+    if run.last_date_in_billing_period is not None:
+        return events.filter(pl.col("event_date") == (run.bill_date or run.last_date_in_billing_period + DAY))
+    # As of regular periods: the last one up to the bill date.
+    past = events.filter(pl.col("event_date") <= (run.bill_date or run.today))
+    return past.filter(pl.col("event_date") == pl.col("event_date").max().over("billed_id", "grouping"))
+
+
+def _ad_hoc(events: pl.DataFrame, like: pl.DataFrame, configuration: Configuration, run: BillRun) -> pl.DataFrame:
+    """Anchors of bills of their own, for a day's charges and fees; the period is the day before the bill date."""
+    if run.billing_frequency not in (None, BillingFrequency.MIXED, BillingFrequency.AD_HOC) and not configuration.organization.consolidate_bills:
+        return like.clear()
+    zone = zone_of(configuration, run)
+    last = run.last_date_in_billing_period
+    ends = pl.lit(last + DAY, dtype=pl.Date) if last is not None else pl.col("event_date")
+    billed = (
+        events.join(billed_accounts(configuration), on="billed_id").with_columns(_end=ends).with_columns(_start=pl.col("_end") - timedelta(days=1))
+    )
+    days = sorted({*billed["_end"], *billed["_start"]})
+    at = dict(zip(days, (midnight(d, zone) for d in days), strict=True))
+    instants = {
+        name: pl.col(day).replace_strict(at, return_dtype=INSTANT) if at else pl.lit(None, dtype=INSTANT)
+        for name, day in (("previous_at", "_start"), ("period_end_at", "_end"))
+    }
+    filled = billed.with_columns(
+        **instants,
+        **_NO_WINDOWS,
+        account_id="billed_id",
+        account_number="billed_number",
+        account_code="billed_code",
+        role=pl.lit(Role.ACCOUNT.value, dtype=pl.UInt8),
+        frequency=pl.lit(str(BillingFrequency.AD_HOC)),
+        interval=pl.lit(1, dtype=pl.Int32),
+        epoch="_end",
+        step_days=pl.lit(1, dtype=pl.Int32),
+        step_months=pl.lit(0, dtype=pl.Int32),
+        k=pl.lit(0, dtype=pl.Int32),
+        previous_day="_start",
+        period_start_day="_start",
+        period_end_day="_end",
+        bill_date=pl.lit(run.bill_date, dtype=pl.Date) if run.bill_date else pl.col("event_date"),
+        bill_currency=bill_currency(configuration, run),
+    )
+    return filled.select((pl.col(n) if n in filled.columns else pl.lit(None).alias(n)).cast(t) for n, t in like.schema.items())

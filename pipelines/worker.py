@@ -45,7 +45,7 @@ LANDING_SECONDS = 0.1
 #: job does not wait for it: it takes in what landed itself.
 BATCH_SECONDS = 2.0
 #: Seconds between two rounds of maintenance; the first is at the start.
-MAINTENANCE_SECONDS = 3600.0
+MAINTENANCE_SECONDS = 6 * 3600.0
 #: Longest pause while something is away.
 PAUSE_SECONDS = 5.0
 #: Seconds that running jobs get to finish when the worker is asked to stop; they are run again at the next start otherwise.
@@ -65,8 +65,9 @@ class Worker:
     landing_root: Path
     recorder: Recorder
     stop: threading.Event
-    #: What the lake keeps of replaced versions.
+    #: How long the versions that bills used are kept, and how long all are.
     retention: timedelta
+    history: timedelta
     #: Organization -> jobs since its line item files were looked at.
     jobs: Counter[str] = field(default_factory=Counter)
 
@@ -105,9 +106,9 @@ class Worker:
 
     def _maintaining(self) -> None:
         while not self.stop.is_set():
-            deleted = maintained(self.database, self.lake, retention=self.retention, is_over=self.stop.is_set)
-            if deleted:
-                LOG.info(event("lake cleaned", files=deleted))
+            done = maintained(self.database, self.lake, retention=self.retention, history=self.history, is_over=self.stop.is_set)
+            if done is not None and (done.data_files or done.log_files):
+                LOG.info(event("lake cleaned", data_files=done.data_files, log_files=done.log_files))
             self.stop.wait(MAINTENANCE_SECONDS)
 
     def _billing(self) -> None:
@@ -209,7 +210,8 @@ def main() -> int:
     settings.landing_root.mkdir(parents=True, exist_ok=True)
     recorder = Recorder.of_environment()
     lake = Lake(settings.lake_root, settings.lake_options)
-    worker = Worker(database, lake, settings.landing_root, recorder, stop, timedelta(days=settings.lake_retention_days))
+    retention, history = timedelta(days=settings.lake_retention_days), timedelta(days=settings.lake_history_days)
+    worker = Worker(database, lake, settings.landing_root, recorder, stop, retention, history)
     threads = [*worker.threads(), *recorder.threads(stop)]
     for thread in threads:
         thread.start()

@@ -9,7 +9,7 @@ already seen is skipped, so that a crashed writer repeats its work from a manife
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,17 +22,16 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from pipelines.storage.lake_files import AddFile, delta_schema, written_files
 from pipelines.storage.lake_tables import Handle, Handles, folder_name
+from pipelines.storage.lake_upkeep import SHORTEST_HISTORY, Cleaned, cleaned
 from pipelines.storage.object_store import check_conditional_writes
 from transforms.datasets import Dataset
 from transforms.errors import Unavailable, VersionGone
 
-#: What a pinned version and a crashed writer's files are kept for: re-billing must find them (PITFALLS, Delta Lake).
-RETENTION = timedelta(days=400)
-SHORTEST_RETENTION = timedelta(days=7)
 ATTEMPTS = 20
 CONFIGURATION: dict[str, str | None] = {
-    "delta.logRetentionDuration": f"interval {RETENTION.days} days",
-    "delta.deletedFileRetentionDuration": f"interval {RETENTION.days} days",
+    # What deltalake deletes by itself at a checkpoint; versions that bills were computed from may become this old.
+    "delta.logRetentionDuration": "interval 400 days",
+    "delta.deletedFileRetentionDuration": f"interval {SHORTEST_HISTORY.days} days",
     "delta.checkpointInterval": "50",
 }
 
@@ -237,22 +236,10 @@ class Lake:
             self._committed(dataset, org_id, parts, files, removed=small, data_change=False)
         return [values for values, _ in crowded]
 
-    def vacuum(self, dataset: Dataset, org_id: str, *parts: str, retention: timedelta = RETENTION) -> list[str]:
-        """Delete files that no version younger than the retention refers to; their paths.
-
-        Versions older than that can't be read any more, so bills of that age can't be computed again.
-        """
-        if retention < SHORTEST_RETENTION:
-            raise ValueError(f"retention {retention} is below {SHORTEST_RETENTION}: running readers and batches would lose their files")
+    def cleaned(self, dataset: Dataset, org_id: str, *parts: str, pinned: Collection[int], history: timedelta) -> Cleaned:
+        """Delete the table's files that neither a version of the history needs nor a pinned one; see ``lake_upkeep.cleaned``."""
         uri = self.table(dataset, org_id, *parts)
-        if self._handles.newest(uri) is None:
-            return []
-        # A handle of our own, as for commits.
-        delta = DeltaTable(uri, storage_options=self.storage_options)
-        try:
-            return delta.vacuum(int(retention.total_seconds() // 3600), dry_run=False, enforce_retention_duration=False, full=True)
-        except DeltaError as error:
-            raise Unavailable(f"{dataset.name} of organization {org_id} could not be cleaned: {error}") from error
+        return cleaned(uri, self.storage_options, pinned=pinned, history=history) if self._handles.newest(uri) is not None else Cleaned()
 
     def _committed(
         self,

@@ -37,7 +37,10 @@ class Settings(BaseSettings):
         400,
         ge=7,
         le=400,
-        description="How many days a replaced version of the lake's tables can still be read, to compute old bills again; 7 to 400.",
+        description="How many days after its calculation a bill can be computed again from the versions of the lake's tables that it used; 7 to 400.",
+    )
+    lake_history_days: int = Field(
+        7, ge=7, le=400, description="How many days every replaced version of the lake's tables can still be read, whether a bill used it or not."
     )
     host: str = Field("127.0.0.1", description="Address that the API and the Dagster UI listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port of the API.")

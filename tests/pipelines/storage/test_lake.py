@@ -2,7 +2,7 @@
 
 import json
 import threading
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -152,15 +152,6 @@ def test_nested_columns_and_statistics_survive(tables: Lake) -> None:
     assert json.loads(files[0].stats)["numRecords"] == 1
     tables.commit(BILL_LINE_ITEMS, ORG, files=files, app_id="bills", app_version=1)
     assert tables.scan(BILL_LINE_ITEMS, ORG).collect().equals(row)
-
-
-def test_vacuum_keeps_what_is_young(tables: Lake) -> None:
-    before = add(tables, rows(1), 1)
-    tables.replace(MEASUREMENTS, ORG, "m", frame=rows(2))
-    assert tables.vacuum(MEASUREMENTS, ORG, "m") == []
-    assert numbers(tables, version=before) == [1]
-    with pytest.raises(ValueError, match="retention"):
-        tables.vacuum(MEASUREMENTS, ORG, "m", retention=timedelta(hours=1))
 
 
 def test_rows_of_the_wrong_shape_are_refused(tables: Lake) -> None:

@@ -96,6 +96,9 @@ BILLS = sa.Table(
     sa.Column("currency_conversions", JSONB, nullable=False, server_default="[]"),
     sa.Column("bill_total", MONEY, nullable=False),
     sa.Column("line_count", sa.Integer, nullable=False),
+    # The credit and debit lines among them (memo_lines), which no calculation changes: line_count and bill_total include them.
+    sa.Column("memo_count", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("memo_total", MONEY, nullable=False, server_default="0"),
     # Usage that no segment matched, for its certificate: [{"aggregationId", "aggregationCode", "measurements"}].
     sa.Column("unmatched", JSONB, nullable=False, server_default="[]"),
     sa.Column("purchase_order_number", sa.Text),
@@ -115,6 +118,8 @@ BILLS = sa.Table(
     sa.Column("last_modified_by", sa.Text),
     sa.Column("approved_by", sa.Text),
     sa.Column("dt_approved", INSTANT),
+    # The last calculation that anybody approved: no calculation is approved automatically a second time.
+    sa.Column("approved_calculation_id", ID),
     sa.Column("locked_by", sa.Text),
     sa.Column("dt_locked", INSTANT),
     sa.ForeignKeyConstraint(["org_id", "account_id"], ["accounts.org_id", "accounts.id"]),
@@ -125,6 +130,48 @@ BILLS = sa.Table(
     sa.Index("ix_bills_sequence", "org_id", "sequence", unique=True),
     sa.Index("ix_bills_account", "org_id", "account_id", "bill_date"),
     sa.Index("ix_bills_bill_date", "org_id", "bill_date"),
+    # What automatic approval and the bill lock date look at.
+    sa.Index("ix_bills_pending", "org_id", "bill_date", postgresql_where=sa.text("status = 'PENDING'")),
+)
+
+#: One row per credit or debit line that a person put on a bill: a decision, so it lives beside the bill and not in the lake,
+#: and stays as it is when the bill is calculated again. ``pipelines/storage/memo_lines.py`` makes lines of the bill of them.
+MEMO_LINES = sa.Table(
+    "memo_lines",
+    METADATA,
+    sa.Column("org_id", ID, primary_key=True),
+    sa.Column("id", ID, primary_key=True),
+    _sequence(),
+    sa.Column("bill_id", ID, nullable=False),
+    # CREDIT takes off the bill, DEBIT puts on it.
+    sa.Column("side", sa.Text, nullable=False),
+    sa.Column("line_item_type", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    # As given, above zero, in ``currency``; amount_to_apply_on_bill is the part of it that this bill carries, null for all of it.
+    sa.Column("amount", MONEY, nullable=False),
+    sa.Column("amount_to_apply_on_bill", MONEY),
+    sa.Column("currency", sa.Text, nullable=False),
+    # Signed and rounded, in ``currency`` and in the bill's.
+    sa.Column("subtotal", MONEY, nullable=False),
+    sa.Column("conversion_rate", MONEY, nullable=False),
+    sa.Column("converted_subtotal", MONEY, nullable=False),
+    sa.Column("product_id", ID, nullable=False),
+    sa.Column("accounting_product_id", ID, nullable=False),
+    sa.Column("reason_id", ID),
+    sa.Column("referenced_bill_id", ID),
+    sa.Column("referenced_line_item_id", ID),
+    sa.Column("service_period_start_date", INSTANT, nullable=False),
+    sa.Column("service_period_end_date", INSTANT, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False, server_default="1"),
+    sa.Column("dt_created", INSTANT, nullable=False, server_default=sa.func.clock_timestamp()),
+    sa.Column("dt_last_modified", INSTANT, nullable=False, server_default=sa.func.clock_timestamp()),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("last_modified_by", sa.Text, nullable=False),
+    sa.ForeignKeyConstraint(["org_id", "bill_id"], ["bills.org_id", "bills.id"], ondelete="CASCADE"),
+    sa.ForeignKeyConstraint(["org_id", "product_id"], ["products.org_id", "products.id"]),
+    sa.ForeignKeyConstraint(["org_id", "accounting_product_id"], ["products.org_id", "products.id"]),
+    sa.CheckConstraint("side IN ('CREDIT', 'DEBIT')", name="side"),
+    sa.Index("ix_memo_lines_bill", "org_id", "bill_id", "sequence"),
 )
 
 #: The last sequential invoice number of an organization; ``start_number`` is the setting that it counts from.

@@ -4,6 +4,7 @@ A CREATE job is one run. A RECALCULATE job is one run per combination of dates, 
 their accounts, and only the named bills are written. Put here how a job becomes runs; keep out running them.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -92,6 +93,21 @@ def recalculated_scopes(connection: Connection, org_id: str, bill_ids: Sequence[
             key = (row["end_date"], row["bill_date"], row["billing_frequency"], row["bill_frequency_interval"], overrides.model_dump_json())
             groups.setdefault(key, []).append(row)
     return [_recalculated_scope(group, today) for _, group in sorted(groups.items(), key=lambda item: str(item[0]))], failures
+
+
+def scopes_of(bills: Sequence[Mapping[str, Any]], *, today: date) -> list[BillScope]:
+    """The runs that compute the bills again, locked or not; nothing is to be stored of them.
+
+    Args:
+        bills: Rows of ``bills``; their dates, frequencies, accounts and overrides are used.
+        today: The day of the calculation.
+    """
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in bills:
+        overrides = json.dumps(row["overrides"], sort_keys=True)
+        key = (*map(str, (row["end_date"], row["bill_date"], row["billing_frequency"], row["bill_frequency_interval"])), overrides)
+        groups.setdefault(key, []).append(row)
+    return [_recalculated_scope(group, today) for _, group in sorted(groups.items())]
 
 
 def _recalculated_scope(group: Sequence[Mapping[str, Any]], today: date) -> BillScope:

@@ -1,0 +1,166 @@
+"""The calculations behind bills, and what each was computed from, so that it can be computed again (DECISIONS 33).
+
+Put here which calculations a bill has had and how one's inputs are brought back. Keep out the comparison of results.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import JSONB
+
+from pipelines.storage.bill_runs import Inputs
+from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILL_JOBS
+from pipelines.storage.database import Database
+from pipelines.storage.lake import Lake
+from pipelines.storage.pinned_usage import pinned_usage
+from pipelines.storage.snapshots import configuration as snapshot
+from transforms.billing.job_requests import BillJobOverrides, BillJobRequest
+from transforms.configuration import Configuration
+from transforms.errors import NotFound
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calculation:
+    """One calculation as stored; see ``bill_calculations``.
+
+    Attributes:
+        number: Its position among the calculations of the bill that was asked for, from 1; 0 where no bill was.
+        job_type: CREATE or RECALCULATE.
+        job_request: The body of its job as it was accepted.
+        calculated_at: When its job began.
+    """
+
+    id: str
+    number: int
+    bill_job_id: str
+    job_type: str
+    job_request: Mapping[str, Any]
+    calculated_at: datetime
+    configuration_as_of: datetime
+    configuration_hash: str
+    software_version: str
+    dataset_versions: Mapping[str, int]
+
+    @property
+    def overrides(self) -> BillJobOverrides | None:
+        """The departures from the organization's settings that its job asked for; None when a recalculation repeated those before."""
+        return BillJobRequest.model_validate(self.job_request).overrides if self.job_type == "CREATE" else None
+
+    def today(self, configuration: Configuration) -> date:
+        """The day on which it was calculated, in the organization's time zone."""
+        return self.calculated_at.astimezone(ZoneInfo(configuration.time_zone)).date()
+
+
+def _query() -> sa.Select[Any]:
+    c = BILL_CALCULATIONS.c
+    return sa.select(
+        c.id,
+        c.bill_job_id,
+        BILL_JOBS.c.type.label("job_type"),
+        BILL_JOBS.c.request.label("job_request"),
+        c.calculated_at,
+        c.configuration_as_of,
+        c.configuration_hash,
+        c.software_version,
+        c.dataset_versions,
+    ).join_from(BILL_CALCULATIONS, BILL_JOBS, sa.and_(c.org_id == BILL_JOBS.c.org_id, c.bill_job_id == BILL_JOBS.c.id))
+
+
+def calculations(connection: Connection, org_id: str, ids: Iterable[str]) -> dict[str, Calculation]:
+    """Calculation id -> calculation, of those ids."""
+    query = _query().where(BILL_CALCULATIONS.c.org_id == org_id, BILL_CALCULATIONS.c.id.in_(list(ids)))
+    return {row["id"]: Calculation(**row, number=0) for row in connection.execute(query).mappings()}
+
+
+def calculations_of(connection: Connection, bill: Row) -> list[Calculation]:
+    """Every calculation that the bill has had, oldest first, numbered from 1.
+
+    Args:
+        connection: An open transaction.
+        bill: A row of ``bills``.
+    """
+    c = BILL_CALCULATIONS.c
+    # The period on the certificate first: the list of a job's bills may be long.
+    period = sa.cast([{"endDate": bill["end_date"].isoformat()}], JSONB)
+    candidates = _query().where(c.org_id == bill["org_id"], c.certificates.contains(period)).cte("candidates")
+    is_of_bill = sa.exists().where(
+        BILL_JOBS.c.org_id == bill["org_id"], BILL_JOBS.c.id == candidates.c.bill_job_id, BILL_JOBS.c.bill_ids.any(bill["id"])
+    )
+    query = sa.select(candidates).where(sa.or_(candidates.c.id == bill["calculation_id"], is_of_bill))
+    rows = connection.execute(query.order_by(candidates.c.calculated_at, candidates.c.id)).mappings()
+    return [Calculation(**row, number=number) for number, row in enumerate(rows, 1)]
+
+
+def chosen(found: list[Calculation], named: str) -> Calculation:
+    """The calculation of that id or number.
+
+    Raises:
+        NotFound: There is none.
+    """
+    for one in found:
+        if named in (one.id, str(one.number)):
+            return one
+    raise NotFound("Calculation", f"{named} (of this bill: 1 to {len(found)}, or an id)")
+
+
+def overrides_of(found: list[Calculation], calculation: Calculation, bill: Row) -> BillJobOverrides:
+    """The departures from the organization's settings that the calculation of the bill was made with.
+
+    A recalculation repeats those of the calculation before it.
+    """
+    if calculation.id == bill["calculation_id"]:
+        return BillJobOverrides.model_validate(bill["overrides"])
+    earlier = [one.overrides for one in found[: calculation.number] if one.overrides is not None]
+    return earlier[-1] if earlier else BillJobOverrides()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """An organization as a calculation saw it.
+
+    Attributes:
+        calculation: The calculation.
+        configuration: The configuration as of its instant.
+    """
+
+    calculation: Calculation
+    configuration: Configuration
+
+    @property
+    def is_same_configuration(self) -> bool:
+        """True when the history gives the configuration whose hash the calculation names."""
+        return self.configuration.hash == self.calculation.configuration_hash
+
+
+def past(database: Database, org_id: str, calculation: Calculation) -> Past:
+    """The organization as the calculation saw it."""
+    with database.transaction() as connection:
+        return Past(calculation=calculation, configuration=snapshot(connection, org_id, calculation.configuration_as_of))
+
+
+def inputs_of(lake: Lake, data: Past, settings: Past | None = None) -> Inputs:
+    """What bills are computed from: the data of one calculation under the configuration of one, by default the same.
+
+    Args:
+        lake: The lake.
+        data: Whose measurements and states, and whose date.
+        settings: Whose configuration.
+
+    Raises:
+        VersionGone: A version that the calculation names is no longer kept.
+    """
+    configuration = (settings or data).configuration
+    versions = dict(data.calculation.dataset_versions)
+    return Inputs(
+        began_at=data.calculation.calculated_at,
+        configuration=configuration,
+        usage=pinned_usage(lake, configuration, versions, kept_for=data.configuration),
+        versions=versions,
+    )

@@ -10,10 +10,13 @@ A file maps collections to entities, each written as in the API::
     pricings:
       - {plan: basic, aggregation: calls, startDate: 2025-01-01, pricingBands: [{lowerLimit: 0, fixedPrice: 0, unitPrice: 0.25}]}
 
-- A reference is written by code, in the field's name without ``Id``: ``planTemplate: basic`` for ``planTemplateId``. The
-  field itself, with an id, is possible too.
+- A reference is written by code, in the field's name without ``Id``: ``planTemplate: basic`` for ``planTemplateId``, also
+  inside of nested parts; one to a statement definition, which has no code, by name. The field itself, with an id, is
+  possible too.
 - An entity is the same as a stored one when its code is; a pricing by plan (or template), aggregation, segment and
-  startDate; an account plan by account, plan and startDate. Applying a file twice changes nothing the second time.
+  startDate; a counter pricing by plan (or template), counter and startDate; an account plan by account, plan or plan group
+  and startDate; a plan group link by its two ends; a statement definition by its name. Applying a file twice changes
+  nothing the second time.
 - What a file says of an entity is all of it: fields left out have their defaults. The organization config and the custom
   fields keep what a file does not mention. Nothing is ever deleted.
 - Collections may stand in any order. All of a file is applied or nothing.
@@ -28,16 +31,18 @@ from typing import Any
 from sqlalchemy import Connection
 
 from pipelines.storage import config_store
-from transforms.entities.documents import document, plain_numbers, unknown_fields, validated
+from transforms.entities.documents import document, nested_part, plain_numbers, unknown_fields, validated
 from transforms.entities.fields import by_wire_name, fields
 from transforms.entities.registry import BY_KIND, BY_PATH, RESOURCES
-from transforms.entities.resource import Entity, Resource
+from transforms.entities.resource import Entity, Resource, ValueObject
 from transforms.errors import DuplicateKey, EntityInvalid, ExpressionError, FieldProblem, MeterhouseError, NotFound, Refused, VersionConflict
 
 #: What identifies an entity of a kind that has no code of its own (snake_case); others by their first unique key.
 _IDENTITIES: Mapping[str, tuple[str, ...]] = {
     "Pricing": ("plan_id", "plan_template_id", "aggregation_id", "compound_aggregation_id", "segment", "start_date"),
     "AccountPlan": ("account_id", "plan_id", "plan_group_id", "start_date"),
+    "CounterPricing": ("plan_id", "plan_template_id", "counter_id", "start_date"),
+    "StatementDefinition": ("name",),
 }
 
 
@@ -126,7 +131,9 @@ def _ordered() -> Iterator[Resource]:
 
 
 def _referred_kinds(resource: Resource) -> set[str]:
-    return {kind for f in fields(resource.entity).values() for kind in (f.reference, f.code_reference) if kind is not None}
+    parts = (nested_part(resource.entity, name) for name in fields(resource.entity))
+    named = (f for kind in (resource.entity, *filter(None, parts)) for f in fields(kind).values())
+    return {kind for f in named for kind in (f.reference, f.code_reference) if kind is not None}
 
 
 def _in_order(resource: Resource, bodies: Sequence[Any]) -> Iterator[tuple[int, Any]]:
@@ -144,7 +151,10 @@ def _in_order(resource: Resource, bodies: Sequence[Any]) -> Iterator[tuple[int, 
 def _one_applied(connection: Connection, org_id: str, resource: Resource, body: Any, actor: str) -> Change:
     if not isinstance(body, dict):
         raise EntityInvalid(f"must describe one {resource.kind}")
-    wire = _with_ids(connection, org_id, resource, body)
+    problems: list[FieldProblem] = []
+    wire = _with_ids(connection, org_id, resource.entity, body, problems=problems)
+    if problems:
+        raise EntityInvalid("; ".join(p.message for p in problems), tuple(problems))
     unknown = tuple(unknown_fields(resource.entity, wire))
     if unknown:
         raise EntityInvalid("; ".join(p.message for p in unknown), unknown)
@@ -167,25 +177,40 @@ def _one_applied(connection: Connection, org_id: str, resource: Resource, body: 
     return Change("update", resource.path, name, differences)
 
 
-def _with_ids(connection: Connection, org_id: str, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body with every reference by code replaced by the id."""
+def _with_ids(
+    connection: Connection, org_id: str, kind: type[ValueObject], body: Mapping[str, Any], *, problems: list[FieldProblem], path: str = ""
+) -> dict[str, Any]:
+    """The body with every reference by code replaced by the id; what can't be replaced is added to the problems."""
     wire = dict(body)
-    problems = []
-    for field in fields(resource.entity).values():
+    for field in fields(kind).values():
+        part = nested_part(kind, field.name)
+        if part is not None and isinstance(wire.get(field.wire), list):
+            wire[field.wire] = [
+                _with_ids(connection, org_id, part, one, problems=problems, path=f"{path}{field.wire}[{at}].") if isinstance(one, dict) else one
+                for at, one in enumerate(wire[field.wire])
+            ]
         by_code = field.wire.removesuffix("Id")
         if field.reference is None or field.is_read_only or by_code == field.wire or by_code not in wire:
             continue
         if field.wire in wire:
-            problems.append(FieldProblem(by_code, f"give {by_code} (a code) or {field.wire} (an id), not both"))
+            problems.append(FieldProblem(f"{path}{by_code}", f"give {by_code} (a code) or {field.wire} (an id), not both"))
             continue
-        code = wire.pop(by_code)
-        found = config_store.entities(connection, org_id, BY_KIND[field.reference].entity, code=str(code)) if code is not None else []
+        target = BY_KIND[field.reference].entity
+        handle, code = _handle(target), wire.pop(by_code)
+        found = config_store.entities(connection, org_id, target, **{handle: str(code)}) if code is not None else []
         if code is not None and not found:
-            problems.append(FieldProblem(by_code, f"there is no {field.reference} with code {code!r}, neither in the organization nor in the file"))
+            missing = f"there is no {field.reference} with {handle} {code!r}, neither in the organization nor in the file"
+            problems.append(FieldProblem(f"{path}{by_code}", missing))
+        if len(found) > 1:
+            several = f"{len(found)} entities of kind {field.reference} have the {handle} {code!r}; write {field.wire}"
+            problems.append(FieldProblem(f"{path}{by_code}", several))
         wire[field.wire] = found[0].id if found else None
-    if problems:
-        raise EntityInvalid("; ".join(p.message for p in problems), tuple(problems))
     return wire
+
+
+def _handle(kind: type[Entity]) -> str:
+    """What a file names an entity by: its code, or its name when the kind has no codes."""
+    return "code" if "code" in fields(kind) else "name"
 
 
 def _identity(resource: Resource) -> tuple[str, ...]:
@@ -196,10 +221,10 @@ def _stored(connection: Connection, org_id: str, resource: Resource, wire: Mappi
     if resource.singleton:
         return config_store.singleton(connection, org_id, resource.entity)
     key = _identity(resource)
-    if key == ("code",):
-        if wire.get("code") is None:
-            raise EntityInvalid.of("code", f"code is required: it is what a file knows a {resource.kind} by")
-        found = config_store.entities(connection, org_id, resource.entity, code=str(wire["code"]))
+    if key in (("code",), ("name",)):
+        if wire.get(key[0]) is None:
+            raise EntityInvalid.of(key[0], f"{key[0]} is required: it is what a file knows a {resource.kind} by")
+        found = config_store.entities(connection, org_id, resource.entity, **{key[0]: str(wire[key[0]])})
     else:
         # The key's values as the entity would hold them; nested ones can't be compared in a query.
         new = validated(resource.entity, wire)
@@ -218,8 +243,8 @@ def _written(one: Entity) -> dict[str, Any]:
 def _name(resource: Resource, body: Mapping[str, Any]) -> str:
     if resource.singleton:
         return resource.path
-    if "code" in body and _identity(resource) == ("code",):
-        return str(body["code"])
+    if _identity(resource) in (("code",), ("name",)):
+        return str(body.get(_identity(resource)[0], ""))
     declared = fields(resource.entity)
     wires = [w for name in _identity(resource) for w in (declared[name].wire.removesuffix("Id"), declared[name].wire)]
     return " ".join(_shown(body[w]) for w in dict.fromkeys(wires) if body.get(w) is not None)

@@ -107,6 +107,13 @@ def unknown_fields(kind: type[BaseModel], body: Mapping[str, Any], path: str = "
                 yield from unknown_fields(nested, item, f"{path}{wire}[{index}]." if isinstance(value, list) else f"{path}{wire}.")
 
 
+def nested_part(kind: type[BaseModel], name: str) -> type[ValueObject] | None:
+    """The value object that a field (snake_case) holds, alone or in a list; None where it holds none."""
+    part = _nested_model(kind.model_fields[name].annotation)
+    assert part is None or issubclass(part, ValueObject), "nested parts are value objects"
+    return part
+
+
 def _nested_model(annotation: Any) -> type[BaseModel] | None:
     """The value object that an annotation holds, alone or in a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -167,3 +167,79 @@ def test_yaml_keeps_numbers_exact_and_dates_as_written() -> None:
         "h": "2025-01-01T00:00:00Z",
         "i": None,
     }
+
+
+GROUPS_AND_COUNTERS = """
+accounts: [{code: acme, name: Acme, emailAddress: a@example.com, statementDefinition: By day}]
+organizationconfig: {defaultStatementDefinition: By day}
+billconfig: {billLockDate: 2024-01-31}
+statementdefinitions:
+  - name: By day
+    aggregationFrequency: DAY
+    dimensions: [{meter: calls, name: region, filter: ['*']}]
+    measures: [{meter: calls, name: n, aggregations: [SUM, MAX]}]
+picklists/creditreasons: [{code: goodwill, name: Goodwill}]
+picklists/debitreasons: [{code: damage, name: Damage, archived: true}]
+picklists/transactiontypes: [{code: refund, name: Refund}]
+picklists/billgroupingkeys: [{code: alone, name: Alone, exclusive: true}]
+contracts:
+  - code: c1
+    name: Contract
+    account: acme
+    startDate: 2025-01-01
+    endDate: 2026-01-01
+    billGroupingKey: alone
+    usageFilters: [{dimensionCode: region, mode: INCLUDE, value: eu}]
+meters:
+  - code: calls
+    name: Calls
+    dataFields: [{category: MEASURE, code: n, name: Number, unit: '1'}, {category: WHERE, code: region, name: Region}]
+    derivedFields: []
+products: [{code: api, name: API}, {code: seats, name: Seats}]
+plantemplates:
+  - {code: api, name: API, product: api, currency: USD, billFrequency: MONTHLY, standingCharge: 0}
+  - {code: seats, name: Seats, product: seats, currency: USD, billFrequency: MONTHLY, standingCharge: 0}
+plans:
+  - {code: api, name: API, planTemplate: api}
+  - {code: seats, name: Seats, planTemplate: seats, account: acme}
+plangroups: [{code: both, name: Both, currency: USD, minimumSpend: 100, account: acme, minimumSpendAccountingProduct: api}]
+plangrouplinks: [{planGroup: both, plan: api}, {planGroup: both, plan: seats}]
+counters: [{code: seats, name: Seats, unit: seat, product: seats}]
+counterpricings:
+  - {plan: seats, counter: seats, startDate: 2025-01-01, cumulative: true, pricingBands: [{lowerLimit: 0, fixedPrice: 0, unitPrice: 2}]}
+accountplans: [{account: acme, planGroup: both, startDate: 2025-01-01, contract: c1}]
+"""
+
+
+def test_all_kinds_are_referred_to_by_code(made: Configured) -> None:
+    assert actions(apply(made, GROUPS_AND_COUNTERS)) == {"create": 20, "update": 2}
+    assert actions(apply(made, GROUPS_AND_COUNTERS)) == {"unchanged": 22}
+    attached = made.get("accountplans", made.ids("accountplans")[0])
+    assert (attached["planGroupId"], attached["contractId"]) == (made.ids("plangroups")[0], made.ids("contracts")[0])
+    definition = made.get("statementdefinitions", made.ids("statementdefinitions")[0])
+    assert definition["dimensions"][0]["meterId"] == definition["measures"][0]["meterId"] == made.ids("meters")[0]
+    assert made.get("accounts", made.ids("accounts")[0])["statementDefinitionId"] == definition["id"]
+    changed = apply(
+        made, GROUPS_AND_COUNTERS.replace("unitPrice: 2}", "unitPrice: 3}").replace("aggregationFrequency: DAY", "aggregationFrequency: WEEK")
+    )
+    assert {(c.collection, c.name) for c in changed if c.action == "update"} == {
+        ("statementdefinitions", "By day"),
+        ("counterpricings", "seats seats 2025-01-01"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "message"),
+    [
+        ("{meter: calls, name: region", "{meter: call, name: region", "statementdefinitions[0].dimensions[0].meter", "no Meter with code 'call'"),
+        ("{meter: calls, name: n,", "{meter: calls, meterId: x, name: n,", "statementdefinitions[0].measures[0].meter", "not both"),
+        ("Definition: By day}]", "Definition: By week}]", "accounts[0].statementDefinition", "no StatementDefinition with name 'By week'"),
+        ("- name: By day\n    agg", "- agg", "statementdefinitions[0].name", "name is required"),
+        ("contract: c1", "contract: c2", "accountplans[0].contract", "no Contract with code 'c2'"),
+    ],
+)
+def test_a_wrong_reference_names_its_place(made: Configured, old: str, new: str, field: str, message: str) -> None:
+    assert old in GROUPS_AND_COUNTERS
+    with pytest.raises(EntityInvalid, match=message) as caught:
+        apply(made, GROUPS_AND_COUNTERS.replace(old, new))
+    assert [p.field for p in caught.value.problems] == [field]

@@ -1,0 +1,1 @@
+"""Statements: what was used behind a bill, by period and dimension, as JSON and CSV."""

@@ -104,8 +104,6 @@ def bill_key(configuration: Configuration) -> list[str]:
 
 
 def _numbered(anchors: pl.DataFrame, configuration: Configuration, run: BillRun) -> pl.DataFrame:
-    if run.account_ids is not None:
-        anchors = anchors.filter(pl.col("billed_id").is_in(run.account_ids))
     key = bill_key(configuration)
     if configuration.organization.consolidate_bills and run.billing_frequency not in (None, BillingFrequency.MIXED):
         is_asked = pl.col("frequency") == str(run.billing_frequency)

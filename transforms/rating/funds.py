@@ -4,13 +4,14 @@ Put here what a fund covers and in which order funds are drawn. Keep out the dra
 in them (``availability.py``). Source: billing.md 5, DECISIONS 29.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
+from transforms.billing.conversions import Exchange
 from transforms.configuration import Configuration
 from transforms.datasets import INSTANT
-from transforms.entities.usage import Product
+from transforms.entities.usage import Aggregation, CompoundAggregation, Product
 from transforms.money import DECIMAL
 from transforms.rating.anchors import Role
 from transforms.rating.windows import midnights
@@ -53,6 +54,17 @@ def due_funds(configuration: Configuration, due: pl.DataFrame, zone: str) -> pl.
     funds = pl.concat([_commitments(configuration, zone), _balances(configuration)])
     ordered = funds.join(billed, on="account_id").select(*FUNDS).sort("account_id", *_order(), nulls_last=True)
     return ordered.with_columns(draw_rank=pl.int_range(pl.len(), dtype=pl.UInt32).over("account_id"))
+
+
+def with_grants(funds: pl.DataFrame, configuration: Configuration, rates: Sequence[Exchange]) -> pl.DataFrame:
+    """The funds (``exchange``) with ``is_grant``: balances that hold a quantity instead of money (billing.md 5.8).
+
+    A grant's currency is the unit of an aggregation, and nobody says what it is worth in the bill's currency.
+    """
+    units = {a.unit for a in (*configuration.entities(Aggregation).values(), *configuration.entities(CompoundAggregation).values())}
+    worthless = [number for number, exchange in enumerate(rates) if exchange.rate is None]
+    is_grant = (pl.col("fund_kind") == BALANCE) & pl.col("currency").is_in(list(units)) & pl.col("exchange").is_in(worthless)
+    return funds.with_columns(is_grant=is_grant)
 
 
 def _order() -> list[pl.Expr]:

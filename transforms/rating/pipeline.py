@@ -20,9 +20,10 @@ from transforms.billing.siblings import billed_to_parents
 from transforms.configuration import Configuration
 from transforms.datasets import BILLS
 from transforms.rating.charges import charges
+from transforms.rating.draw_downs import drawn_down, stored_draws
 from transforms.rating.lines import STEPPED_LINES
 from transforms.rating.minimum_spends import minimum_spends
-from transforms.rating.run import DRAWS, LEDGER, BillRun, BillRunResult
+from transforms.rating.run import LEDGER, BillRun, BillRunResult
 from transforms.rating.standing_charges import standing_charges
 from transforms.rating.state import DRAWN, Progress, resolved
 from transforms.rating.unmatched_usage import unmatched_usage
@@ -37,7 +38,7 @@ class Step:
     name: str
     reason: str
     lines: Callable[[Progress], pl.DataFrame] | None = None
-    changed: Callable[[Progress], Progress] | None = None
+    changed: Callable[[Progress, int], Progress] | None = None
 
 
 STEPS: tuple[Step, ...] = (
@@ -48,8 +49,11 @@ STEPS: tuple[Step, ...] = (
     Step("charges due", "ad hoc charges and fees of balances: lines like the others to the caps of credits", charges),
     Step("usage credits", "capped at all other lines so far, of the product or of the bill; product before global", usage_credits),
     # Commitment fees come here: they pay for the credit that the next step draws, so nothing draws on them.
-    # Draw-downs of commitments and balances come here, in the account's order, over the lines they may cover;
-    # then overage: what the draw-downs left uncovered.
+    Step(
+        "draw-downs and overage",
+        "commitments and balances cover the lines that they may, in the account's order; usage that they leave uncovered is overage",
+        changed=drawn_down,
+    ),
     # A family's lines are split by account after all steps: nothing depends on whose part is whose.
     # Memo lines are attached by the store, after everything computed.
 )
@@ -73,12 +77,13 @@ def billed(configuration: Configuration, usage: Mapping[str, MeterUsage], run: B
         if step.lines is not None:
             progress = progress.with_lines(step.lines(progress), position)
         if step.changed is not None:
-            progress = step.changed(progress)
+            progress = step.changed(progress, position)
     split = billed_to_parents(broken_down(progress.lines, progress.shares, rating.exchanges), rating)
     lines = ordered(split.with_columns(rating.due["bill"].gather(split["due"])))
     headers, failures = bills(rating, lines)
     made = headers.filter("is_made").select(*BILLS.columns)
-    return BillRunResult(made, line_items(rating, lines, headers), failures, unmatched_usage(rating, headers), pl.DataFrame(schema=DRAWS))
+    draws = stored_draws(rating, progress.draws, headers.filter("is_made"))
+    return BillRunResult(made, line_items(rating, lines, headers), failures, unmatched_usage(rating, headers), draws)
 
 
 __all__ = ["STEPS", "BillRun", "BillRunResult", "Step", "billed"]

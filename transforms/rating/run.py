@@ -69,7 +69,8 @@ class BillRun:
         bill_date: The bill's date; the day after the period when None.
         billing_frequency: Only plans of this frequency; None is every frequency.
         bill_frequency_interval: Only plans of this interval; None is every interval.
-        account_ids: Only these accounts; None is all of them.
+        account_ids: Only bills of these accounts; None is all of them.
+        bill_ids: Only these bills; None is all that come out.
         due_date: Overrides bill date + daysBeforeBillDue.
         external_invoice_date: Overrides the organization's rule.
         target_currency: Bill in this currency; None is the account's, else the organization's.
@@ -84,6 +85,7 @@ class BillRun:
     billing_frequency: BillingFrequency | None = None
     bill_frequency_interval: int | None = None
     account_ids: tuple[str, ...] | None = None
+    bill_ids: tuple[str, ...] | None = None
     due_date: date | None = None
     external_invoice_date: date | None = None
     target_currency: str | None = None

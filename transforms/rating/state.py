@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from transforms.aggregations.usage import MeterUsage
+from transforms.billing.bills import bill_headers
 from transforms.billing.conversions import Exchange, exchanges
 from transforms.configuration import Configuration
 from transforms.money import DECIMAL
@@ -16,7 +17,7 @@ from transforms.rating.anchors import Role, due_anchors
 from transforms.rating.bands import BandTable, band_table
 from transforms.rating.counter_offers import CounterOffer, counter_offers
 from transforms.rating.due_charges import due_charges
-from transforms.rating.funds import due_funds
+from transforms.rating.funds import due_funds, with_grants
 from transforms.rating.run import BillRun
 from transforms.rating.selection import zone_of
 from transforms.rating.terms import GroupTerms, Offer, PlanTerms, group_terms, plan_offers, plan_terms
@@ -38,8 +39,9 @@ class Rating:
         bands: Bands by offer number.
         counter_offers: Counter pricings of plans by number.
         due: What the lines hang on, see ``due_anchors``, with ``exchange`` (UInt32).
+        headers: The bills that they make up, see ``bill_headers``.
         charges: Charges due by number, see ``due_charges``, with ``exchange``.
-        funds: Commitments and balances of the billed accounts by number, see ``due_funds``.
+        funds: Commitments and balances of the billed accounts by number, see ``due_funds``, with ``exchange`` and ``is_grant``.
         exchanges: Exchanges by number.
     """
 
@@ -54,6 +56,7 @@ class Rating:
     bands: BandTable
     counter_offers: tuple[CounterOffer, ...]
     due: pl.DataFrame
+    headers: pl.DataFrame
     charges: pl.DataFrame
     funds: pl.DataFrame
     exchanges: tuple[Exchange, ...]
@@ -62,6 +65,11 @@ class Rating:
     def plans(self) -> pl.DataFrame:
         """The anchors that are account plans."""
         return self.of_role(Role.PLAN)
+
+    @property
+    def account_anchors(self) -> pl.DataFrame:
+        """``bill`` and ``due``: the anchor of the billed account of every bill that has one."""
+        return self.of_role(Role.ACCOUNT).select("bill", "due").unique("bill", keep="first")
 
     def of_role(self, role: Role) -> pl.DataFrame:
         """The anchors of one role."""
@@ -110,6 +118,7 @@ def resolved(configuration: Configuration, usage: Mapping[str, MeterUsage], run:
     zone = zone_of(configuration, run)
     terms, groups = plan_terms(configuration), group_terms(configuration)
     due = due_anchors(configuration, run, terms, groups)
+    due, headers = _wanted(due, bill_headers(due, configuration, run), run)
     # Only what the due account plans need: an organization may have many more plans than a run bills.
     billed = set(due["plan_number"].drop_nulls().unique().to_list())
     offers = tuple(o for o in plan_offers(terms, configuration) if o.plan_number in billed)
@@ -120,4 +129,34 @@ def resolved(configuration: Configuration, usage: Mapping[str, MeterUsage], run:
     pairs = pl.concat(priced).unique().sort("currency", "bill_currency").with_row_index("exchange")
     due, charges, funds = (frame.join(pairs, on=["currency", "bill_currency"], how="left", maintain_order="left") for frame in (due, charges, funds))
     rates = exchanges(pairs.select("currency", "bill_currency").rows(), configuration, run.currency_conversions)
-    return Rating(configuration, usage, run, ledger, zone, terms, groups, offers, band_table(offers), counted, due, charges, funds, rates)
+    funds = with_grants(funds, configuration, rates)
+    return Rating(configuration, usage, run, ledger, zone, terms, groups, offers, band_table(offers), counted, due, headers, charges, funds, rates)
+
+
+def _wanted(due: pl.DataFrame, headers: pl.DataFrame, run: BillRun) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The anchors and headers of the bills that the run asks for, numbered anew, with ``is_wanted``.
+
+    No other bill is computed, as it may draw from the same funds; but the bill of a parent whose plan is billed to a child
+    that is asked for stays, unwanted, as the child's part is a part of its lines.
+    """
+    asked = pl.lit(True)
+    if run.bill_ids is not None:
+        asked = pl.col("bill_id").is_in(run.bill_ids)
+    if run.account_ids is not None:
+        asked &= pl.col("account_id").is_in(run.account_ids)
+    headers = headers.with_columns(is_wanted=asked)
+    if headers["is_wanted"].all():
+        return due, headers
+    wanted = headers.filter("is_wanted")["bill"]
+    owners = due.filter(pl.col("bill").is_in(wanted.implode()))["plan_due"].unique()
+    needed = due.filter(pl.col("due").is_in(owners.implode()))["bill"].unique()
+    kept = headers.filter(pl.col("bill").is_in(wanted.implode()) | pl.col("bill").is_in(needed.implode()))
+    kept = kept.rename({"bill": "_old"}).with_row_index("bill")
+    mine = due.rename({"due": "_old_due"}).join(
+        kept.select("bill", _old="_old"), left_on="bill", right_on="_old", maintain_order="left", suffix="_new"
+    )
+    mine = mine.with_row_index("due")
+    places = mine.select(_place="due", plan_due="_old_due")
+    moved = mine.join(places, on="plan_due", how="left", maintain_order="left")
+    numbered = moved.with_columns(bill="bill_new", plan_due=pl.coalesce("_place", "due"))
+    return numbered.select(pl.col(name).cast(dtype) for name, dtype in due.schema.items()), kept.drop("_old")

@@ -103,7 +103,7 @@ def _asked(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([priced, pl.concat(read).unique()], how="diagonal")
 
 
-def _measured(rating: Rating, windows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def measured(rating: Rating, windows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """One row per window (and segment): ``window``, ``segment_index``, ``quantity``, ``failure``; then the same by account of families.
 
     Aggregations pass further columns through, so ``window`` comes back with each quantity.
@@ -150,15 +150,15 @@ def _priced(rating: Rating, windows: pl.DataFrame, offers: pl.DataFrame) -> tupl
     """What was used, by offer: ``line_window``, ``is_earlier``, ``offer``, ``quantity``, ``failure``; then the shares, see ``rated_usage``."""
     places = windows.select("line_window", "pricing_window", is_earlier=pl.col("window") != pl.col("line_window"))
     # In one piece while it is narrow: frames whose columns come in different pieces are copied by every later step.
-    found, by_account = _measured(rating, windows)
-    measured = found.with_columns(pl.col("segment_index").fill_null(-1)).rechunk()
+    found, by_account = measured(rating, windows)
+    valued = found.with_columns(pl.col("segment_index").fill_null(-1)).rechunk()
     # A window's number is its position.
-    measured = pl.concat([measured, places[measured["window"]]], how="horizontal")
+    valued = pl.concat([valued, places[valued["window"]]], how="horizontal")
     by_segment = offers.select("offer", "pricing_window", "segment_index", "offer_spans")
     columns = ("line_window", "is_earlier", "offer", "quantity", "failure")
-    priced = measured.join(by_segment, on=["pricing_window", "segment_index"]).filter(~pl.col("is_earlier") | pl.col("offer_spans"))
+    priced = valued.join(by_segment, on=["pricing_window", "segment_index"]).filter(~pl.col("is_earlier") | pl.col("offer_spans"))
     # A formula that fails as a whole has no segment, whatever segments are priced.
-    whole = measured.filter(pl.col("failure").is_not_null() & (pl.col("segment_index") < 0))
+    whole = valued.filter(pl.col("failure").is_not_null() & (pl.col("segment_index") < 0))
     failed = whole.join(by_segment.unique("pricing_window", keep="first"), on="pricing_window").select(columns)
     return pl.concat([priced.select(columns), failed]), _shares(rating, by_account, windows, by_segment)
 
@@ -190,10 +190,10 @@ def rated_usage(rating: Rating) -> tuple[pl.DataFrame, pl.DataFrame]:
         return no_lines(), pl.DataFrame(schema=_SHARES)
     priced, shares = _priced(rating, _with_earlier(rating, windows), offers)
     broken = priced.filter(pl.col("failure").is_not_null())
-    measured = with_units(priced.filter(pl.col("failure").is_null()).drop("failure"), rating.offers)
-    known = measured.filter(~pl.col("is_earlier"))
+    valued = with_units(priced.filter(pl.col("failure").is_null()).drop("failure"), rating.offers)
+    known = valued.filter(~pl.col("is_earlier"))
     offer_spans = offers.sort("offer")["offer_spans"].gather(known["offer"])
-    fresh, spanned = known.filter(~offer_spans), with_earlier_units(known.filter(offer_spans), measured.filter("is_earlier"))
+    fresh, spanned = known.filter(~offer_spans), with_earlier_units(known.filter(offer_spans), valued.filter("is_earlier"))
     rated = [broken, *(frame.filter(pl.col("units").is_null()).with_columns(failure=pl.lit(_TOO_MANY)) for frame in (fresh, spanned))]
     places = windows.select("due", "exchange", service_start="window_start", service_end="window_end")
     for frame in (fresh, spanned):

@@ -1,0 +1,186 @@
+"""Draw-downs: commitments and balances cover lines of bills, in the account's order (billing.md 5.2, 5.4, 5.8, DECISIONS 29).
+
+Bills of an account draw one after the other, and each bill draws its funds one after the other, so the work is done by rank:
+the first bills of all accounts from their first funds, then from their second, then the second bills. Put here who draws
+what. Keep out eligibility (``coverage.py``) and what becomes of uncovered usage (``overage.py``).
+"""
+
+from dataclasses import replace
+
+import polars as pl
+
+from transforms.money import DECIMAL, RoundingMode, rounded_column
+from transforms.rating.amounts import ZERO, by_part, product, quotient
+from transforms.rating.availability import available
+from transforms.rating.coverage import coverable, covered_by
+from transforms.rating.funds import BALANCE, COMMITMENT
+from transforms.rating.lines import Kind, charges, no_lines
+from transforms.rating.overage import overage
+from transforms.rating.run import DRAWS
+from transforms.rating.state import DRAWN, Progress, Rating
+
+#: One row per line and fund: what the fund covers of the line and could have covered, in the bill currency.
+COVERED: dict[str, pl.DataType | type[pl.DataType]] = {
+    "line": pl.UInt32,
+    "bill": pl.UInt32,
+    "fund": pl.UInt32,
+    # As much of the line as lies in the fund's life.
+    "share": DECIMAL,
+    "taken": DECIMAL,
+}
+
+
+def covered(progress: Progress) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What funds cover of the lines so far.
+
+    Returns:
+        See COVERED, with a row also where a fund that may cover a line has nothing left for it; then one row per bill and fund
+        that draws: ``bill``, ``fund``, ``drawn`` (bill currency), ``amount`` (fund's currency).
+    """
+    rating = progress.rating
+    lines = coverable(progress)
+    funds = rating.funds.with_row_index("fund").filter(~pl.col("is_grant"))
+    if lines.is_empty() or funds.is_empty():
+        return pl.DataFrame(schema=COVERED), pl.DataFrame(schema={"bill": pl.UInt32, "fund": pl.UInt32, "drawn": DECIMAL, "amount": DECIMAL})
+    lines = lines.with_columns(left=pl.col("converted_subtotal"))
+    order = rating.headers.select("bill", "account_id", "bill_date", "bill_id").sort("account_id", "bill_date", "bill_id")
+    ranks = order.with_columns(bill_rank=pl.int_range(pl.len()).over("account_id")).select("bill", "bill_rank")
+    lines = lines.join(ranks, on="bill", maintain_order="left")
+    held = _in_bill_currency(available(rating), rating).with_columns(gone=ZERO)
+    found, drawn = [], []
+    for bill_rank in range(int(lines["bill_rank"].max()) + 1):  # type: ignore[arg-type]
+        now = lines.filter(pl.col("bill_rank") == bill_rank)
+        for fund_rank in range(int(funds["draw_rank"].max()) + 1):  # type: ignore[arg-type]
+            mine = covered_by(now, funds.filter(pl.col("draw_rank") == fund_rank), rating)
+            if mine.is_empty():
+                continue
+            taken, used = _taken(mine, held)
+            found.append(taken.select(pl.col(name).cast(dtype) for name, dtype in COVERED.items()))
+            drawn.append(used)
+            now = _less(now, taken)
+            held = _spent(held, used)
+    return pl.concat([pl.DataFrame(schema=COVERED), *found]), _drawn(drawn, rating)
+
+
+def _in_bill_currency(held: pl.DataFrame, rating: Rating) -> pl.DataFrame:
+    """``available`` with ``limit``, the most that can be drawn in the bill currency (rounded down), null where there is no rate or no limit."""
+    numbered = rating.funds.select("exchange", "allow_overdraft").with_row_index("fund")
+    joined = held.join(numbered, on="fund", maintain_order="left")
+
+    def converted(part: pl.DataFrame, number: int) -> pl.DataFrame:
+        exchange = rating.exchanges[number]
+        if exchange.pricing.code == exchange.bill.code or part.is_empty():
+            return part.with_columns(limit="available")
+        if exchange.rate is None:
+            return part.with_columns(limit=ZERO)
+        amounts = product(part["available"], pl.repeat(exchange.rate, part.height, dtype=DECIMAL, eager=True))
+        floor = rounded_column(pl.col("limit"), places=exchange.bill.places, mode=RoundingMode.FLOOR)
+        return part.with_columns(limit=amounts).with_columns(limit=floor)
+
+    return by_part(joined, "exchange", converted)
+
+
+def _taken(lines: pl.DataFrame, held: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The lines with ``taken``; and per bill and fund what was drawn, with ``is_emptied``."""
+    joined = lines.join(held.select("bill", "fund", "limit", "gone", "allow_overdraft"), on=["bill", "fund"], how="left", maintain_order="left")
+    wanted = pl.min_horizontal("left", "share")
+    rest = pl.max_horizontal(pl.col("limit") - pl.col("gone"), ZERO)
+    joined = joined.with_columns(wanted=wanted, rest=rest).with_columns(until=pl.col("wanted").cum_sum().over("bill", "fund"))
+    within = pl.min_horizontal("until", "rest") - pl.min_horizontal(pl.col("until") - pl.col("wanted"), "rest")
+    joined = joined.with_columns(taken=pl.when("allow_overdraft").then("wanted").otherwise(within))
+    used = joined.group_by("bill", "fund", maintain_order=True).agg(pl.col("taken").sum().alias("drawn"), pl.col("rest").first())
+    return joined, used.with_columns(is_emptied=pl.col("drawn") == pl.col("rest")).drop("rest")
+
+
+def _less(lines: pl.DataFrame, taken: pl.DataFrame) -> pl.DataFrame:
+    joined = lines.join(taken.select("line", "taken"), on="line", how="left", maintain_order="left")
+    return joined.with_columns(left=pl.col("left") - pl.col("taken").fill_null(ZERO)).drop("taken")
+
+
+def _spent(held: pl.DataFrame, used: pl.DataFrame) -> pl.DataFrame:
+    """What is gone of each fund, for the account's later bills as well."""
+    by_fund = used.group_by("fund").agg(pl.col("drawn").sum())
+    joined = held.join(by_fund, on="fund", how="left", maintain_order="left")
+    return joined.with_columns(gone=pl.col("gone") + pl.col("drawn").fill_null(ZERO)).drop("drawn")
+
+
+def _drawn(parts: list[pl.DataFrame], rating: Rating) -> pl.DataFrame:
+    """The draws with their ``amount`` in the fund's currency; one that takes all there is takes it to the last digit."""
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {"bill": pl.UInt32, "fund": pl.UInt32, "drawn": DECIMAL, "is_emptied": pl.Boolean}
+    used = pl.concat([pl.DataFrame(schema=schema), *(part.select(pl.col(n).cast(t) for n, t in schema.items()) for part in parts)])
+    used = used.filter(pl.col("drawn") > ZERO)
+    numbered = rating.funds.select("exchange").with_row_index("fund")
+    joined = used.join(numbered, on="fund", maintain_order="left").join(available(rating), on=["bill", "fund"], how="left", maintain_order="left")
+
+    def restated(part: pl.DataFrame, number: int) -> pl.DataFrame:
+        exchange = rating.exchanges[number]
+        if exchange.pricing.code == exchange.bill.code or part.is_empty():
+            return part.with_columns(amount="drawn")
+        back = quotient(part["drawn"], pl.repeat(exchange.rate, part.height, dtype=DECIMAL, eager=True))
+        return part.with_columns(amount=back).with_columns(amount=exchange.pricing.rounded("amount"))
+
+    amounts = by_part(joined, "exchange", restated).sort("fund", "bill")
+    before = pl.col("amount").cum_sum().over("fund") - pl.col("amount")
+    # Of a converted draw the last digit may be off; one that takes all there is takes it to the last digit.
+    exactly = pl.when(pl.col("is_emptied") & (pl.col("drawn") != pl.col("amount"))).then(pl.col("available") - before).otherwise("amount")
+    return amounts.with_columns(amount=exactly).select("bill", "fund", "drawn", "amount").sort("bill", "fund")
+
+
+def drawn_down(progress: Progress, step: int) -> Progress:
+    """The progress with what is covered drawn, and what is left uncovered charged as the fund or pricing says."""
+    rating = progress.rating
+    found, draws = covered(progress)
+    if found.is_empty():
+        return progress
+    lines, surcharges = overage(progress, found, step)
+    added = pl.concat([_consumed(draws, rating), _unconvertible(found, rating), surcharges])
+    drawn = draws.join(rating.account_anchors, on="bill", maintain_order="left").select(pl.col(name).cast(dtype) for name, dtype in DRAWN.items())
+    return replace(progress, lines=lines, draws=pl.concat([progress.draws, drawn])).with_lines(added, step)
+
+
+def _consumed(draws: pl.DataFrame, rating: Rating) -> pl.DataFrame:
+    """One line below zero per bill and fund that it draws from."""
+    places = _places(draws, rating)
+    amounts = {"subtotal": -pl.col("amount"), "converted_subtotal": -pl.col("drawn"), "failure": pl.lit(None, dtype=pl.String)}
+    lines = places.with_columns(**amounts)
+    return pl.concat([charges(lines.filter(pl.col("fund_kind") == kind), consumed) for kind, consumed in _CONSUMED.items()])
+
+
+_CONSUMED = {COMMITMENT: Kind.COMMITMENT_CONSUMED, BALANCE: Kind.BALANCE_CONSUMED}
+
+
+def _unconvertible(found: pl.DataFrame, rating: Rating) -> pl.DataFrame:
+    """A line that fails its bill, for every fund that could cover something but whose currency can't be converted."""
+    missing = pl.DataFrame(
+        [(number, exchange.missing) for number, exchange in enumerate(rating.exchanges) if exchange.rate is None],
+        schema={"exchange": pl.UInt32, "failure": pl.String},
+        orient="row",
+    )
+    if missing.is_empty():
+        return no_lines()
+    broken = _places(found.select("bill", "fund").unique(), rating).join(missing, on="exchange")
+    none = pl.lit(None, dtype=DECIMAL)
+    return charges(broken.with_columns(subtotal=none, converted_subtotal=none), Kind.COMMITMENT_CONSUMED)
+
+
+def _places(frame: pl.DataFrame, rating: Rating) -> pl.DataFrame:
+    """The rows (``bill``, ``fund``) with what a line about the fund needs: anchor, exchange, subject and the bill's period."""
+    funds = rating.funds.select("exchange", "fund_kind").with_row_index("fund")
+    periods = rating.headers.select("bill", service_start="start_at", service_end="end_at")
+    placed = frame.join(funds, on="fund", maintain_order="left").join(periods, on="bill", maintain_order="left")
+    return placed.join(rating.account_anchors, on="bill", maintain_order="left").with_columns(subject="fund")
+
+
+def stored_draws(rating: Rating, draws: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
+    """What the bills that are made draw; see DRAWS.
+
+    Args:
+        rating: The run.
+        draws: See DRAWN.
+        made: The bills that are made, with ``bill``.
+    """
+    bills = rating.due.select("due", "bill")
+    placed = draws.join(bills, on="due").group_by("bill", "fund").agg(pl.col("amount").sum())
+    funds = rating.funds.select("fund_kind", "fund_id").with_row_index("fund")
+    headers = made.select("bill", "bill_id", "bill_date", "account_id", applied_at="end_at")
+    return placed.join(headers, on="bill").join(funds, on="fund").select(*DRAWS).sort("bill_id", "fund_id")

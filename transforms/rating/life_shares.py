@@ -1,0 +1,71 @@
+"""How much of a line lies in the life of a fund that begins or ends within the line's service period (billing.md 5.8).
+
+Usage counts by when it happened: the quantity within the life over the whole quantity. What is charged for time counts by
+whole local days. Put here the division. Keep out whose life it is (``coverage.py``).
+"""
+
+import polars as pl
+
+from transforms.entities.usage import CompoundAggregation
+from transforms.money import DECIMAL
+from transforms.rating.amounts import ZERO, by_part, product, quotient
+from transforms.rating.lines import Kind
+from transforms.rating.state import Rating
+from transforms.rating.usage_charges import measured
+from transforms.rating.windows import first_whole_day, local_day
+
+
+def with_shares(lines: pl.DataFrame, rating: Rating) -> pl.DataFrame:
+    """The lines with ``share``: their converted amount times the part inside [start_at, life_end), rounded in the bill currency.
+
+    Args:
+        lines: See ``covered_by``, with the fund's ``start_at`` and ``life_end``.
+        rating: The run.
+    """
+    cut = lines.with_columns(
+        inside_start=pl.max_horizontal("service_start", "start_at"),
+        inside_end=pl.min_horizontal("service_end", "life_end"),
+    ).with_row_index("part")
+    is_usage = pl.col("kind") == Kind.USAGE.value
+    parts = pl.concat([_by_quantity(cut.filter(is_usage), rating), _by_days(cut.filter(~is_usage), rating.zone)])
+    parts = parts.with_columns(share=quotient(product(parts["converted_subtotal"], parts["inside"]), parts["whole"]))
+
+    def rounded(part: pl.DataFrame, number: int) -> pl.DataFrame:
+        return part.with_columns(share=rating.exchanges[number].bill.rounded("share")) if part.height else part
+
+    return by_part(parts, "exchange", rounded).with_columns(pl.max_horizontal(pl.min_horizontal("share", "converted_subtotal"), ZERO).alias("share"))
+
+
+def _by_days(lines: pl.DataFrame, zone: str) -> pl.DataFrame:
+    """``inside`` and ``whole``: whole local days."""
+
+    def days(start: str, end: str) -> pl.Expr:
+        return (local_day(end, zone) - first_whole_day(start, zone)).dt.total_days().cast(DECIMAL)
+
+    return lines.with_columns(inside=days("inside_start", "inside_end"), whole=days("service_start", "service_end"))
+
+
+def _by_quantity(lines: pl.DataFrame, rating: Rating) -> pl.DataFrame:
+    """``inside`` and ``whole``: the line's aggregation over the part, and over all of it."""
+    if lines.is_empty():
+        return lines.with_columns(inside=ZERO, whole=ZERO)
+    offers = pl.DataFrame(
+        [(n, o.aggregation.id, isinstance(o.aggregation, CompoundAggregation), o.segment_index) for n, o in enumerate(rating.offers)],
+        schema={"subject": pl.UInt32, "aggregation_id": pl.String, "is_compound": pl.Boolean, "segment": pl.Int32},
+        orient="row",
+    )
+    anchors = rating.due.select("due", "account_plan_id", "plan_id", "account_number", owner_id="account_id", plan_product="product_id")
+    windows = (
+        lines.select("part", "due", "subject", window_start="inside_start", window_end="inside_end")
+        .join(offers, on="subject", maintain_order="left")
+        .join(anchors, on="due", maintain_order="left")
+        .rename({"owner_id": "account_id", "plan_product": "product_id"})
+        .with_row_index("window")
+    )
+    found, _ = measured(rating, windows)
+    segments = windows.select("window", "part", "segment")
+    inside = found.with_columns(pl.col("segment_index").fill_null(-1)).join(
+        segments, left_on=["window", "segment_index"], right_on=["window", "segment"]
+    )
+    joined = lines.join(inside.select("part", inside="quantity"), on="part", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("inside").fill_null(ZERO), whole="quantity")

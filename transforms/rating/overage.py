@@ -1,0 +1,171 @@
+"""Usage that commitments and balances leave uncovered: a surcharge, or lines of its own at overage prices.
+
+The fund that speaks is the last, in the order of drawing, that may cover the line and says anything about overage. Put here
+what uncovered usage costs. Keep out what covers what (``draw_downs.py``). Source: billing.md 1.11, 5.2, 5.8, DECISIONS 29.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from transforms.billing.band_usage import with_bands
+from transforms.billing.conversions import finished
+from transforms.datasets import BAND
+from transforms.money import DECIMAL
+from transforms.rating.amounts import ZERO, by_part, product, quotient
+from transforms.rating.bands import band_table, rated_bands
+from transforms.rating.funds import BALANCE, COMMITMENT
+from transforms.rating.lines import LINES, Kind, charges, no_lines
+
+if TYPE_CHECKING:
+    from transforms.rating.state import Progress, Rating
+    from transforms.rating.terms import Offer
+
+_SURCHARGES = {COMMITMENT: Kind.COMMITMENT_OVERAGE_SURCHARGE, BALANCE: Kind.BALANCE_OVERAGE_SURCHARGE}
+_SUMS = ("band_quantity", "band_units", "unit_subtotal", "band_subtotal", "converted_band_subtotal")
+
+
+def overage(progress: "Progress", found: pl.DataFrame, step: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The lines so far with uncovered usage set apart, and the lines of surcharges.
+
+    Args:
+        progress: The run so far.
+        found: What funds cover, see COVERED.
+        step: Position of this step, for the lines it adds.
+    """
+    uncovered = _uncovered(progress, found)
+    percent = uncovered.filter(pl.col("overage_surcharge_percent").fill_null(ZERO) != ZERO)
+    separate = uncovered.filter((pl.col("overage_surcharge_percent").fill_null(ZERO) == ZERO) & pl.col("is_separate"))
+    lines = progress.lines if separate.is_empty() else _separated(progress, separate, step)
+    return lines, _surcharges(percent, progress.rating)
+
+
+def _uncovered(progress: "Progress", found: pl.DataFrame) -> pl.DataFrame:
+    """One row per USAGE line of which something is uncovered: ``line``, ``bill``, ``fund``, ``uncovered`` (bill currency) and what the fund says."""
+    rating = progress.rating
+    has_bands = [n for n, offer in enumerate(rating.offers) if offer.pricing.overage_pricing_bands]
+    usage = progress.lines.with_row_index("line").filter(pl.col("kind") == Kind.USAGE.value)
+    usage = usage.select("line", "converted_subtotal", has_overage_bands=pl.col("subject").is_in(has_bands))
+    funds = rating.funds.select("fund_kind", "overage_surcharge_percent", "separate_overage_usage").with_row_index("fund")
+    joined = found.join(usage, on="line").join(funds, on="fund")
+    is_separate = pl.col("separate_overage_usage") & ((pl.col("fund_kind") == COMMITMENT) | pl.col("has_overage_bands"))
+    joined = joined.with_columns(is_separate=is_separate, covered=pl.col("taken").sum().over("line"))
+    speaks = pl.col("is_separate") | (pl.col("overage_surcharge_percent").fill_null(ZERO) != ZERO)
+    last = joined.filter(speaks).sort("line", "fund").unique("line", keep="last", maintain_order=True)
+    # What lies outside the fund's life is no overage; the first units are the covered ones.
+    return last.with_columns(uncovered=pl.max_horizontal(pl.col("share") - pl.col("covered"), ZERO)).filter(pl.col("uncovered") > ZERO)
+
+
+def _surcharges(uncovered: pl.DataFrame, rating: "Rating") -> pl.DataFrame:
+    """One line per bill and fund: the percentage of what is uncovered; below zero for a negative percentage."""
+    if uncovered.is_empty():
+        return no_lines()
+    summed = uncovered.group_by("bill", "fund", "fund_kind", maintain_order=True).agg(
+        pl.col("uncovered").sum(), pl.col("overage_surcharge_percent").first()
+    )
+    exchange = rating.funds.select("exchange").with_row_index("fund")
+    periods = rating.headers.select("bill", service_start="start_at", service_end="end_at")
+    placed = summed.join(exchange, on="fund").join(periods, on="bill").join(rating.account_anchors, on="bill").sort("bill", "fund")
+
+    def restated(part: pl.DataFrame, number: int) -> pl.DataFrame:
+        rate = rating.exchanges[number].rate
+        if part.is_empty() or rate is None:
+            return part.with_columns(base="uncovered")
+        return part.with_columns(base=quotient(part["uncovered"], pl.repeat(rate, part.height, dtype=DECIMAL, eager=True)))
+
+    based = by_part(placed, "exchange", restated)
+    hundredth = quotient(based["overage_surcharge_percent"], pl.repeat(100, based.height, dtype=DECIMAL, eager=True))
+    amounts = based.with_columns(product(based["base"], hundredth).alias("amount"), subject="fund")
+    done = finished(amounts, rating.exchanges)
+    return pl.concat([charges(done.filter(pl.col("fund_kind") == kind), surcharge) for kind, surcharge in _SURCHARGES.items()])
+
+
+def _separated(progress: "Progress", uncovered: pl.DataFrame, step: int) -> pl.DataFrame:
+    """All lines, those with uncovered usage split in two: USAGE for what is covered, OVERAGE_USAGE for the rest."""
+    rating = progress.rating
+    numbered = progress.lines.with_row_index("line")
+    split = numbered.join(uncovered.select("line", "uncovered"), on="line", maintain_order="left")
+    split = split.with_columns(credit_converted=pl.col("converted_subtotal") - pl.col("uncovered"))
+    share = quotient(product(split["subtotal"], split["credit_converted"]), split["converted_subtotal"])
+    split = split.with_columns(credit=share)
+    split = by_part(
+        split, "exchange", lambda part, n: part.with_columns(credit=rating.exchanges[n].pricing.rounded("credit")) if part.height else part
+    )
+    first, rest = _divided(split, rating)
+    kept = numbered.join(uncovered.select("line"), on="line", how="anti", maintain_order="left")
+    covered = first.filter(pl.col("converted_subtotal") > ZERO)
+    over = _overage_lines(rest, rating).with_columns(step=pl.lit(step, dtype=pl.UInt8))
+    columns = progress.lines.columns
+    return pl.concat([kept.select(columns), covered.select(columns), over.select(columns)])
+
+
+def _divided(split: pl.DataFrame, rating: "Rating") -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The lines cut where the charge of their first units, in band order, equals ``credit``; volume lines in proportion."""
+    cumulative = rating.bands.offers["is_cumulative"]
+    heads = split.select("line", "credit", "credit_converted", is_cumulative=cumulative.gather(split["subject"]))
+    long = split.select("line", "bands").explode("bands").unnest("bands").join(heads, on="line", maintain_order="left")
+    before = {name: pl.col(name).cum_sum().over("line") - pl.col(name) for name in ("band_subtotal", "converted_band_subtotal")}
+    long = long.with_columns(before=before["band_subtotal"], before_converted=before["converted_band_subtotal"])
+    fixed = pl.col("band_subtotal") - pl.col("unit_subtotal")
+    part = pl.max_horizontal(pl.min_horizontal(pl.col("credit") - pl.col("before"), "band_subtotal"), ZERO)
+    converted = pl.max_horizontal(pl.min_horizontal(pl.col("credit_converted") - pl.col("before_converted"), "converted_band_subtotal"), ZERO)
+    long = long.with_columns(part=part, part_converted=converted, fixed=fixed)
+    is_full = (pl.col("before") < pl.col("credit")) & (pl.col("before") + pl.col("band_subtotal") <= pl.col("credit"))
+    # Of a tiered band the fixed price comes first, then its units; a volume band in proportion to the whole.
+    over = pl.when("is_cumulative").then(pl.max_horizontal(pl.col("part") - pl.col("fixed"), ZERO)).otherwise("part")
+    under = pl.when("is_cumulative").then("unit_subtotal").otherwise("band_subtotal")
+    long = long.with_columns(is_full=is_full, over=over, under=under)
+    units = {name: quotient(product(long[name], long["over"]), long["under"]) for name in ("band_units", "band_quantity")}
+    first = long.with_columns(
+        *(pl.when("is_full").then(pl.col(name)).otherwise(values.fill_null(0).cast(DECIMAL)).alias(name) for name, values in units.items()),
+        band_subtotal="part",
+        converted_band_subtotal="part_converted",
+        unit_subtotal=pl.col("part") - pl.min_horizontal("part", "fixed"),
+    )
+    rest = long.with_columns(long[name] - first[name] for name in _SUMS)
+    done = []
+    for frame, is_first in ((first, True), (rest, False)):
+        fields = list(BAND.to_schema())
+        nested = frame.group_by("line", maintain_order=True).agg(
+            bands=pl.struct(fields), units=pl.col("band_units").sum(), quantity=pl.col("band_quantity").sum()
+        )
+        own = split.drop("bands", "units").rename({"quantity": "whole"}).join(nested, on="line", maintain_order="left")
+        amounts = {
+            "subtotal": pl.col("credit") if is_first else pl.col("subtotal") - pl.col("credit"),
+            "converted_subtotal": pl.col("credit_converted") if is_first else pl.col("uncovered"),
+        }
+        done.append(own.with_columns(**amounts))
+    # What rounding leaves of the quantity is the rest's.
+    whole = split.select("line", total="quantity", all_units="units").join(
+        done[0].select("line", "quantity", "units"), on="line", maintain_order="left"
+    )
+    rest_lines = pl.concat(
+        [done[1].drop("quantity", "units"), whole.select(quantity=pl.col("total") - pl.col("quantity"), units=pl.col("all_units") - pl.col("units"))],
+        how="horizontal",
+    )
+    return done[0], rest_lines
+
+
+def _overage_lines(rest: pl.DataFrame, rating: "Rating") -> pl.DataFrame:
+    """The rest as OVERAGE_USAGE: rated by its own bands from zero where the pricing has overage bands, else as it was priced."""
+    has_bands = [n for n, offer in enumerate(rating.offers) if offer.pricing.overage_pricing_bands]
+    is_rated = pl.col("subject").is_in(has_bands)
+    kind = pl.lit(Kind.OVERAGE_USAGE.value, dtype=pl.UInt8)
+    as_priced = rest.filter(~is_rated).with_columns(kind=kind)
+    rated = rest.filter(is_rated)
+    parts = [as_priced.select(pl.col(name).cast(dtype) for name, dtype in LINES.items())]
+    if not rated.is_empty():
+        offers = tuple(_with_overage_bands(offer) for offer in rating.offers)
+        fresh = rated.drop("bands", "subtotal", "converted_subtotal", "failure").rename({"subject": "offer"})
+        for frame in rated_bands(fresh, band_table(offers), lambda part, bands, n: with_bands(part, bands, n, rating.exchanges)):
+            lines = frame.rename({"offer": "subject"}).with_columns(kind=kind)
+            parts.append(lines.select(pl.col(name).cast(dtype) for name, dtype in LINES.items()))
+    return pl.concat(parts)
+
+
+def _with_overage_bands(offer: "Offer") -> "Offer":
+    pricing = offer.pricing
+    if not pricing.overage_pricing_bands:
+        return offer
+    return replace(offer, pricing=pricing.model_copy(update={"pricing_bands": pricing.overage_pricing_bands}))

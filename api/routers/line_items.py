@@ -15,32 +15,12 @@ from api.pagination import NextToken, PageSize, envelope
 from api.parameters import one_of
 from pipelines.storage import bill_lines, bill_store
 from pipelines.storage.config_lists import page_size as checked_size
+from transforms.billing.line_item_types import LineItemType
 from transforms.errors import EntityInvalid, NotFound
 
 router = APIRouter(prefix="/organizations/{org_id}", tags=["LineItem"])
 
 PAGE_SIZE_MAX = 100
-LINE_ITEM_TYPES = (
-    "STANDING_CHARGE",
-    "USAGE",
-    "COUNTER_RUNNING_TOTAL_CHARGE",
-    "COUNTER_ADJUSTMENT_DEBIT",
-    "COUNTER_ADJUSTMENT_CREDIT",
-    "USAGE_CREDIT",
-    "MINIMUM_SPEND",
-    "MINIMUM_SPEND_REFUND",
-    "CREDIT_DEDUCTION",
-    "MANUAL_ADJUSTMENT",
-    "CREDIT_MEMO",
-    "DEBIT_MEMO",
-    "COMMITMENT_CONSUMED",
-    "COMMITMENT_FEE",
-    "OVERAGE_SURCHARGE",
-    "OVERAGE_USAGE",
-    "BALANCE_CONSUMED",
-    "BALANCE_FEE",
-    "AD_HOC",
-)
 
 
 def _token(bill_sequence: int, number: int) -> str:
@@ -85,7 +65,7 @@ def listing(
     next_token: NextToken = None,
 ) -> Response:
     """The line items of all bills: those of the newest bill first, in the order of the bill."""
-    equal = {"line_item_type": one_of("lineItemType", line_item_type, LINE_ITEM_TYPES)} if line_item_type else {}
+    equal = {"line_item_type": one_of("lineItemType", line_item_type, tuple(LineItemType))} if line_item_type else {}
     if commitment_id:
         equal["commitment_id"] = commitment_id
     return _page(state, caller.org_id, bill_id=bill_id or None, equal=equal, size=page_size, token=next_token)

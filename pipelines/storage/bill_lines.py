@@ -3,6 +3,8 @@
 The table is append-only. A line belongs to a bill when its calculation is the one that the bill's header names, so lines
 of earlier calculations, and of attempts that died, are simply not looked at.
 
+What people put on a bill is not in the lake: a header brings its memo lines (memo_lines.py), and reading adds them.
+
 Put here how lines are laid out and found. Keep out headers (bill_store.py) and how lines come about (transforms).
 """
 
@@ -11,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.storage import memo_lines
 from pipelines.storage.lake import Lake
 from pipelines.storage.lake_files import AddFile
 from transforms.datasets import BILL_LINE_ITEMS
@@ -45,7 +48,15 @@ def compacted(lake: Lake, org_id: str) -> None:
 
 
 def scanned(lake: Lake, org_id: str, headers: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
-    """The current lines of the headers: dataset BILL_LINE_ITEMS, unordered."""
+    """The current lines of the headers, memo lines too: dataset BILL_LINE_ITEMS, unordered."""
+    bills = list(headers)
+    memos = memo_lines.frame(bills)
+    lines = calculated(lake, org_id, bills)
+    return lines if memos.is_empty() else pl.concat([lines, memos.lazy()])
+
+
+def calculated(lake: Lake, org_id: str, headers: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
+    """The lines that the calculations which the headers name have written: dataset BILL_LINE_ITEMS, unordered."""
     bills = list(headers)
     if not bills:
         return pl.LazyFrame(schema=BILL_LINE_ITEMS.schema)
@@ -73,7 +84,7 @@ def lines_by_bill(lake: Lake, org_id: str, headers: Sequence[Mapping[str, Any]])
             grouped[line["bill_id"]].append(line)
     for header in with_lines:
         found = len(grouped[header["id"]])
-        assert found == header["line_count"], f"bill {header['id']} has {found} line items in the lake, its header says {header['line_count']}"
+        assert found == header["line_count"], f"bill {header['id']} has {found} line items, its header says {header['line_count']}"
     return grouped
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection
 
+from pipelines.storage.bill_locks import is_locked
 from pipelines.storage.bill_store import HEADERS, Header, headers
 from pipelines.storage.bill_tables import BILLS
 from pipelines.storage.search_terms import matching, ordered
@@ -71,11 +72,15 @@ def searched(
     Raises:
         EntityInvalid: What can't be searched or sorted by, with what can.
     """
-    condition = matching(query, columns={name: BILLS.c[column] for name, column in SEARCHABLE.items()}, joined_by=joined_by)
-    column: ColumnElement[Any] = BILLS.c.sequence if sort_by is None else BILLS.c[_sort_column(sort_by)]
+    condition = matching(query, columns={name: _column(column) for name, column in SEARCHABLE.items()}, joined_by=joined_by)
+    column: ColumnElement[Any] = BILLS.c.sequence if sort_by is None else _column(_sort_column(sort_by))
     ascending = is_ascending if is_ascending is not None else sort_by is not None
     found = HEADERS.where(BILLS.c.org_id == org_id, condition).order_by(ordered(column, is_ascending=ascending), BILLS.c.sequence.desc())
     return headers(connection, found.offset(from_document).limit(size))
+
+
+def _column(name: str) -> ColumnElement[Any]:
+    return is_locked() if name == "locked" else BILLS.c[name]
 
 
 def _sort_column(field: str) -> str:

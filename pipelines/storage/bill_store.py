@@ -12,12 +12,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select
 
+from pipelines.storage import memo_lines
+from pipelines.storage.bill_locks import held, is_locked
 from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILL_JOBS, BILLS
 from transforms.errors import NotFound, Refused
 
-#: A header with the provenance of its calculation (DECISIONS 33).
+#: A header with the provenance of its calculation (DECISIONS 33); ``locked`` says whether it counts as locked.
 HEADERS = sa.select(
-    BILLS,
+    *(is_locked().label("locked") if column.name == "locked" else column for column in BILLS.c),
     BILL_CALCULATIONS.c.configuration_hash,
     BILL_CALCULATIONS.c.configuration_as_of,
     BILL_CALCULATIONS.c.software_version,
@@ -31,8 +33,10 @@ Header = dict[str, Any]
 
 
 def headers(connection: Connection, query: Select[Any]) -> list[Header]:
-    """The rows of a query on HEADERS."""
-    return [dict(row) for row in connection.execute(query).mappings()]
+    """The rows of a query on HEADERS, with their memo lines (see memo_lines.py)."""
+    found = [dict(row) for row in connection.execute(query).mappings()]
+    memo_lines.attached(connection, found)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +71,7 @@ class BillFilter:
             (self.billing_frequency, c.billing_frequency.__eq__),
             (self.bill_job_id, lambda job_id: _of_job(org_id, job_id)),
             (self.status, c.status.__eq__),
-            (self.locked, c.locked.__eq__),
+            (self.locked, is_locked().__eq__),
         ]
         return [c.org_id == org_id, *(condition(value) for value, condition in given if value is not None)]
 
@@ -103,8 +107,33 @@ def latest(connection: Connection, org_id: str, account_id: str) -> Header:
     return found[0]
 
 
+def exists(connection: Connection, org_id: str, bill_id: str) -> bool:
+    """Whether the organization has the bill."""
+    return connection.scalar(sa.select(BILLS.c.id).where(BILLS.c.org_id == org_id, BILLS.c.id == bill_id)) is not None
+
+
+def open_bill(connection: Connection, org_id: str, bill_id: str) -> RowMapping:
+    """The bill's own row, which nobody else changes until the transaction ends.
+
+    Raises:
+        NotFound: No such bill.
+        Refused: It is locked.
+    """
+    row = _locked_row(connection, org_id, bill_id)
+    if row["is_locked"]:
+        raise Refused(f"bill {bill_id} is locked; its lines stay as they are")
+    return row
+
+
 def _locked_rows(connection: Connection, org_id: str, ids: Sequence[str]) -> dict[str, RowMapping]:
-    query = sa.select(BILLS).where(BILLS.c.org_id == org_id, BILLS.c.id.in_(ids)).order_by(BILLS.c.id).with_for_update()
+    """Id -> the bill's row, with ``is_locked``; nobody else changes it, nor the bill lock date, until the transaction ends."""
+    held(connection, org_id)
+    query = (
+        sa.select(BILLS, is_locked().label("is_locked"))
+        .where(BILLS.c.org_id == org_id, BILLS.c.id.in_(ids))
+        .order_by(BILLS.c.id)
+        .with_for_update(of=BILLS)
+    )
     return {row["id"]: row for row in connection.execute(query).mappings()}
 
 
@@ -120,6 +149,12 @@ def _changed(connection: Connection, org_id: str, ids: Sequence[str], actor: str
     connection.execute(sa.update(BILLS).where(BILLS.c.org_id == org_id, BILLS.c.id.in_(ids)).values(**touched, **values))
 
 
+def _approval(actor: str) -> dict[str, Any]:
+    """What every approval writes, whoever approves."""
+    now = sa.func.clock_timestamp()
+    return {"status": "APPROVED", "approved_by": actor, "dt_approved": now, "approved_calculation_id": BILLS.c.calculation_id}
+
+
 def approved(connection: Connection, org_id: str, ids: Sequence[str], *, actor: str) -> int:
     """Approve the bills that are not approved yet; the number of those.
 
@@ -130,7 +165,7 @@ def approved(connection: Connection, org_id: str, ids: Sequence[str], *, actor: 
     for missing in (i for i in ids if i not in rows):
         raise NotFound("Bill", missing)
     pending = [i for i, row in rows.items() if row["status"] == "PENDING"]
-    _changed(connection, org_id, pending, actor, status="APPROVED", approved_by=actor, dt_approved=sa.func.clock_timestamp())
+    _changed(connection, org_id, pending, actor, **_approval(actor))
     return len(pending)
 
 
@@ -149,10 +184,10 @@ def with_status(connection: Connection, org_id: str, bill_id: str, status: str, 
     """
     row = _locked_row(connection, org_id, bill_id)
     if row["status"] != status:
-        if row["locked"]:
+        if row["is_locked"]:
             raise Refused(f"bill {bill_id} is locked; its status stays {row['status']}")
         if status == "APPROVED":
-            _changed(connection, org_id, [bill_id], actor, status=status, approved_by=actor, dt_approved=sa.func.clock_timestamp())
+            _changed(connection, org_id, [bill_id], actor, **_approval(actor))
         else:
             _changed(connection, org_id, [bill_id], actor, status=status, approved_by=None, dt_approved=None)
     return bill(connection, org_id, bill_id)
@@ -180,7 +215,7 @@ def deleted(connection: Connection, org_id: str, bill_id: str) -> Header:
         NotFound: No such bill.
         Refused: It is locked.
     """
-    if _locked_row(connection, org_id, bill_id)["locked"]:
+    if _locked_row(connection, org_id, bill_id)["is_locked"]:
         raise Refused(f"bill {bill_id} is locked and can't be deleted")
     last = bill(connection, org_id, bill_id)
     connection.execute(sa.delete(BILLS).where(BILLS.c.org_id == org_id, BILLS.c.id == bill_id))
@@ -197,7 +232,7 @@ def line_owners(connection: Connection, org_id: str, *, bill_id: str | None, aft
         after: (sequence of a bill, sequence number of its line) that the list has shown last.
         lines: Enough bills for so many lines; None is all of them.
     """
-    columns = ("id", "sequence", "account_id", "bill_date", "calculation_id", "last_calculated_at", "last_modified_by")
+    columns = (*memo_lines.NEEDED, "sequence", "last_calculated_at", "last_modified_by")
     query = sa.select(*(BILLS.c[name] for name in columns)).where(BILLS.c.org_id == org_id, BILLS.c.line_count > 0)
     if bill_id is not None:
         query = query.where(BILLS.c.id == bill_id)

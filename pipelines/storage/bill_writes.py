@@ -9,7 +9,7 @@ Put here how headers are written. Keep out what they say (transforms) and what c
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import polars as pl
@@ -17,13 +17,12 @@ import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy import Connection
 
-from pipelines.storage import bill_jobs
+from pipelines.storage import bill_jobs, bill_locks, memo_store
 from pipelines.storage.bill_jobs import BillJob
 from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILL_SEQUENCES, BILLS
 from transforms.configuration import Configuration
 
-#: Upper half of the advisory locks that let one job of an organization at a time write headers.
-WRITES = 0x6D68_1003
+WRITES = bill_locks.WRITES
 
 #: Columns of a bill that its calculation decides, other than its key.
 _CALCULATED = (
@@ -47,6 +46,8 @@ _CALCULATED = (
 _IS_NEW = "NOT EXISTS (SELECT FROM bills e WHERE e.org_id = :org_id AND e.id = c.id)"
 _KEY = ("id", "account_id", "billing_frequency", "bill_frequency_interval", "bill_date")
 _COPIED = (*_KEY, *_CALCULATED)
+#: Condition that a stored bill b counts as locked; see bill_locks.py.
+_LOCKED = "(b.locked OR coalesce(b.end_date <= CAST(:lock_date AS date), false))"
 _JOB_COLUMNS = ("calculation_id", "bill_job_id", "last_calculated_at")
 
 
@@ -79,8 +80,8 @@ def stored(connection: Connection, claim: BillJob, calculation: Calculation, bil
     Raises:
         JobLost: The claim no longer stands; the transaction must be rolled back.
     """
-    lock = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(claim.org_id, WRITES)))
-    connection.execute(lock)
+    bill_locks.held(connection, claim.org_id, shared=False)
+    lock_date = bill_locks.lock_date(connection, claim.org_id)
     connection.execute(
         sa.insert(BILL_CALCULATIONS).values(
             org_id=claim.org_id,
@@ -98,13 +99,15 @@ def stored(connection: Connection, claim: BillJob, calculation: Calculation, bil
     if calculation.configuration.organization.suppressed_empty_bills:
         # A bill that exists and has become empty stays, with nothing on it: its old lines must not stand (billing.md 2.9).
         connection.execute(sa.text(f"DELETE FROM computed_bills c WHERE line_count = 0 AND {_IS_NEW}"), {"org_id": claim.org_id})
-    connection.execute(_WRITE, _parameters(connection, claim, calculation))
-    own = {"org_id": claim.org_id}
+    own = {"org_id": claim.org_id, "lock_date": lock_date}
+    unchanged = _refused_new(connection, claim.org_id, lock_date)
+    unchanged += memo_store.converted_anew(connection, claim.org_id, calculation.configuration, began_at=calculation.began_at)
+    connection.execute(_WRITE, {**_parameters(connection, claim, calculation), "lock_date": lock_date})
     stored_bills = "FROM computed_bills c JOIN bills b ON b.org_id = :org_id AND b.id = c.id"
-    kept = connection.execute(sa.text(f"SELECT c.id, c.account_id, c.account_code {stored_bills} WHERE b.locked ORDER BY c.id"), own).all()
-    ids = sa.text(f"(SELECT coalesce(array_agg(c.id ORDER BY c.id), '{{}}') {stored_bills} WHERE NOT b.locked)").bindparams(**own)
-    count = int(connection.scalar(sa.text(f"SELECT count(*) {stored_bills} WHERE NOT b.locked"), own) or 0)
-    unchanged = [_locked_failure(row) for row in kept]
+    kept = connection.execute(sa.text(f"SELECT c.id, c.account_id, c.account_code {stored_bills} WHERE {_LOCKED} ORDER BY c.id"), own).all()
+    ids = sa.text(f"(SELECT coalesce(array_agg(c.id ORDER BY c.id), '{{}}') {stored_bills} WHERE NOT {_LOCKED})").bindparams(**own)
+    count = int(connection.scalar(sa.text(f"SELECT count(*) {stored_bills} WHERE NOT {_LOCKED}"), own) or 0)
+    unchanged += [_locked_failure(row) for row in kept]
     bill_jobs.advanced(
         connection,
         claim,
@@ -121,6 +124,22 @@ def stored(connection: Connection, claim: BillJob, calculation: Calculation, bil
 def _locked_failure(row: Any) -> dict[str, str | None]:
     reason = f"bill {row.id} is locked and was not calculated again"
     return {"accountId": row.account_id, "accountCode": row.account_code, "billId": row.id, "reason": reason}
+
+
+def _refused_new(connection: Connection, org_id: str, lock_date: date | None) -> list[dict[str, str | None]]:
+    """A failure per computed bill that does not exist and would be locked from its birth; it is not written."""
+    statement = (
+        f"DELETE FROM computed_bills c WHERE c.end_date <= CAST(:lock_date AS date) AND {_IS_NEW} RETURNING account_id, account_code, end_date"
+    )
+    rows = connection.execute(sa.text(statement), {"org_id": org_id, "lock_date": lock_date}).all()
+    return [
+        {
+            "accountId": row.account_id,
+            "accountCode": row.account_code,
+            "reason": f"the period that ends on {row.end_date} is locked by the bill lock date {lock_date}: no new bill was made of it",
+        }
+        for row in sorted(rows, key=lambda row: (row.account_id, row.end_date))
+    ]
 
 
 def _copied(connection: Connection, bills: pl.DataFrame) -> None:
@@ -169,7 +188,10 @@ def _write_statement() -> sa.TextClause:
     columns = ", ".join(_COPIED)
     qualified = ", ".join(f"c.{name}" for name in _COPIED)
     job = ", ".join(_JOB_COLUMNS)
-    changed = ", ".join(f"{name} = excluded.{name}" for name in (*_CALCULATED, *_JOB_COLUMNS))
+    # The memo lines of a bill stay on it, whatever is calculated.
+    with_memos = {"bill_total": "memo_total", "line_count": "memo_count"}
+    values = {name: f"excluded.{name} + b.{with_memos[name]}" if name in with_memos else f"excluded.{name}" for name in (*_CALCULATED, *_JOB_COLUMNS)}
+    changed = ", ".join(f"{name} = {value}" for name, value in values.items())
     assert set(_COPIED) <= set(BILLS.c.keys())
     # New bills are numbered in the order of their account codes and inserted by account, which is also the order of their lines.
     return sa.text(
@@ -187,7 +209,7 @@ def _write_statement() -> sa.TextClause:
             status = 'PENDING', approved_by = NULL, dt_approved = NULL,
             statement_stale = b.json_statement_generated OR b.csv_statement_generated,
             version = b.version + 1, dt_last_modified = clock_timestamp(), last_modified_by = excluded.last_modified_by
-        WHERE NOT b.locked AND b.last_calculated_at <= excluded.last_calculated_at
+        WHERE NOT {_LOCKED} AND b.last_calculated_at <= excluded.last_calculated_at
         """
     )
 

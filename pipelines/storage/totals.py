@@ -11,6 +11,7 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from pipelines.storage import memo_lines
 from pipelines.storage.bill_tables import BILLS
 from pipelines.storage.database import Database
 from pipelines.storage.ingest import LOCK
@@ -104,13 +105,23 @@ def measurement_balances(database: Database, lake: Lake, configuration: Configur
 
 
 def bill_headers(connection: Connection, org_ids: Sequence[str], first: date, last: date) -> pl.DataFrame:
-    """One row per bill whose last day lies in [first, last]: the dataset BILLS, ``org_id``, ``calculation_id`` and ``status``; sorted by bill_id."""
+    """One row per bill whose last day lies in [first, last], sorted by bill_id.
+
+    Returns:
+        The dataset BILLS with ``org_id``, ``calculation_id``, ``status`` and ``memo_lines`` (see memo_lines.py).
+    """
     columns = ["org_id", "calculation_id", "status", *("id" if name == "bill_id" else name for name in BILLS_DATASET.columns)]
     query = (
         sa.select(*(BILLS.c[name] for name in columns)).where(BILLS.c.org_id.in_(org_ids), BILLS.c.end_date.between(first, last)).order_by(BILLS.c.id)
     )
     schema = {"org_id": pl.String, "calculation_id": pl.String, "status": pl.String, **BILLS_DATASET.schema}
-    return pl.DataFrame([tuple(row) for row in connection.execute(query)], schema=schema, orient="row")
+    headers = pl.DataFrame([tuple(row) for row in connection.execute(query)], schema=schema, orient="row")
+    with_memos = query.with_only_columns(*(BILLS.c[name] for name in memo_lines.NEEDED)).where(BILLS.c.memo_count > 0)
+    rows = [dict(row) for row in connection.execute(with_memos).mappings()]
+    for org_id in org_ids:
+        memo_lines.attached(connection, [row for row in rows if row["org_id"] == org_id])
+    memos = {"bill_id": [row["id"] for row in rows], memo_lines.COLUMN: [row[memo_lines.COLUMN] for row in rows]}
+    return headers.join(pl.DataFrame(memos, schema={"bill_id": pl.String, memo_lines.COLUMN: memo_lines.COLUMN_TYPE}), on="bill_id", how="left")
 
 
 def bill_totals(headers: pl.DataFrame) -> pl.DataFrame:
@@ -127,7 +138,7 @@ def bill_totals(headers: pl.DataFrame) -> pl.DataFrame:
 
 
 def current_lines(lake: Lake, org_id: str, headers: pl.DataFrame) -> pl.LazyFrame:
-    """The current line items of the bills (those of the calculation that the header names): dataset BILL_LINE_ITEMS, unordered.
+    """The current line items of the bills (of the calculation that the header names, and memo lines): dataset BILL_LINE_ITEMS, unordered.
 
     Args:
         lake: The lake.
@@ -137,4 +148,6 @@ def current_lines(lake: Lake, org_id: str, headers: pl.DataFrame) -> pl.LazyFram
     own = headers.filter(pl.col("org_id") == org_id)
     dates: Iterable[date] = own["bill_date"].unique().sort()
     keys = own.lazy().select("bill_id", "calculation_id")
-    return lake.scan(BILL_LINE_ITEMS, org_id).filter(pl.col("bill_date").is_in(list(dates))).join(keys, on=["bill_id", "calculation_id"], how="semi")
+    lines = lake.scan(BILL_LINE_ITEMS, org_id).filter(pl.col("bill_date").is_in(list(dates))).join(keys, on=["bill_id", "calculation_id"], how="semi")
+    memos = own.select(pl.col(memo_lines.COLUMN).explode()).drop_nulls().unnest(memo_lines.COLUMN)
+    return lines if memos.is_empty() else pl.concat([lines, memos.lazy()])

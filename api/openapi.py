@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.crud import PREFIX
+from api.crud import PREFIX, collection_path
 from transforms.aggregations.usage_query import UsageQuery
 from transforms.billing.job_requests import BillApproveRequest, BillJobRecalculateRequest, BillJobRequest
 from transforms.entities.fields import fields
@@ -93,15 +93,16 @@ def _paths(resource: Resource) -> dict[str, Any]:
         described["parameters"] = _parameters(query, "query")
         return {**described, "requestBody": _body(one)} if has_body else described
 
-    collection = f"{PREFIX}/{resource.path}"
-    path_parameters = _parameters(("org_id",), "path")
+    collection = f"{PREFIX}/{collection_path(resource)}"
+    above = ("org_id",) if resource.parent is None else ("org_id", resource.parent)
+    path_parameters = _parameters(above, "path")
     if resource.singleton:
         return {collection: {"parameters": path_parameters, "get": operation("Get", one), "put": operation("Update", one, has_body=True)}}
     filters = (*resource.filters, "pageSize", "nextToken")
     return {
         collection: {"parameters": path_parameters, "post": operation("Create", one, has_body=True), "get": operation("List", page, filters)},
         f"{collection}/{{id}}": {
-            "parameters": _parameters(("org_id", "id"), "path"),
+            "parameters": _parameters((*above, "id"), "path"),
             "get": operation("Get", one),
             "put": operation("Update", one, has_body=True),
             "delete": operation("Delete", one),

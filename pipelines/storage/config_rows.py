@@ -10,11 +10,32 @@ from sqlalchemy import Connection, RowMapping, Table, func, select
 from sqlalchemy.sql import ColumnElement
 
 from pipelines.storage.entity_tables import TABLES
+from pipelines.storage.ledger_tables import BILLED_CHARGES, LEDGER_TOTALS
 from transforms.entities.fields import FieldSpec, fields
 from transforms.entities.resource import Entity
 from transforms.errors import NotFound
 
 E = TypeVar("E", bound=Entity)
+
+
+def _derived_values() -> dict[tuple[str, str], ColumnElement[Any]]:
+    """(Kind, derived field) -> its value for a row of the kind's table."""
+
+    def total(kind: str) -> ColumnElement[Any]:
+        fund = TABLES[kind]
+        of_fund = (LEDGER_TOTALS.c.org_id == fund.c.org_id, LEDGER_TOTALS.c.fund_id == fund.c.id)
+        return func.coalesce(select(LEDGER_TOTALS.c.amount).where(*of_fund).scalar_subquery(), 0)
+
+    charge = TABLES["Charge"]
+    on_bill = (BILLED_CHARGES.c.org_id == charge.c.org_id, BILLED_CHARGES.c.charge_id == charge.c.id)
+    return {
+        ("Balance", "amount"): total("Balance"),
+        ("Commitment", "amount_spent"): -total("Commitment"),
+        ("Charge", "bill_id"): select(BILLED_CHARGES.c.bill_id).where(*on_bill).scalar_subquery(),
+    }
+
+
+_DERIVED = _derived_values()
 
 
 def from_row(kind: type[E], row: RowMapping) -> E:
@@ -25,13 +46,13 @@ def from_row(kind: type[E], row: RowMapping) -> E:
 def row_values(entity: Entity) -> dict[str, Any]:
     """Column -> value of the entity; nested parts in their wire form."""
     plain = entity.model_dump(by_alias=True)
-    return {f.name: plain[f.wire] for f in fields(type(entity)).values()}
+    return {f.name: plain[f.wire] for f in fields(type(entity)).values() if not f.is_derived}
 
 
 def columns_of(kind: type[Entity]) -> list[ColumnElement[Any]]:
-    """The columns of the kind's own fields."""
+    """The columns of the kind's own fields, derived ones worked out."""
     table = TABLES[kind.__name__]
-    return [table.c[name] for name in fields(kind)]
+    return [_DERIVED[kind.__name__, f.name].label(f.name) if f.is_derived else table.c[f.name] for f in fields(kind).values()]
 
 
 def equal_to(table: Table, field: FieldSpec, value: Any) -> ColumnElement[bool]:

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Table, delete as delete_from, func, insert, s
 from sqlalchemy.exc import IntegrityError
 
 from pipelines.storage.config_lists import Page, children, listed
-from pipelines.storage.config_rows import StoredNeighbours, count, entities, entity, found, row_values
-from pipelines.storage.entity_tables import CODE_REFERRERS, ENTITY_VERSIONS, ORGANIZATIONS, REFERRERS, TABLES
+from pipelines.storage.config_rows import StoredNeighbours, by_ids, count, entities, entity, found, row_values
+from pipelines.storage.entity_tables import CODE_REFERRERS, ENTITY_VERSIONS, LIST_REFERRERS, ORGANIZATIONS, REFERRERS, TABLES
 from transforms.entities.documents import document, invalid
 from transforms.entities.fields import fields
 from transforms.entities.registry import BY_KIND
@@ -76,7 +76,7 @@ def created(connection: Connection, org_id: str, new: E, actor: str) -> E:
     except IntegrityError as error:
         raise _domain_error(resource, one, error) from None
     _record(connection, org_id, one, "CREATED", now=now, actor=actor)
-    return one
+    return _with_derived(connection, org_id, one)
 
 
 def updated(connection: Connection, org_id: str, entity_id: str, new: E, actor: str) -> E:
@@ -105,7 +105,11 @@ def updated(connection: Connection, org_id: str, entity_id: str, new: E, actor: 
     _replaced(connection, org_id, resource, one, now=now, actor=actor)
     for dependent in _FOLLOWERS.get(resource.kind, ()):
         _followed(connection, org_id, BY_KIND[dependent], now, actor)
-    return one
+    return _with_derived(connection, org_id, one)
+
+
+def _with_derived(connection: Connection, org_id: str, one: E) -> E:
+    return entity(connection, org_id, type(one), one.id) if any(f.is_derived for f in fields(type(one)).values()) else one
 
 
 def _refuse_lost_code(connection: Connection, org_id: str, resource: Resource, previous: Entity, one: Entity) -> None:
@@ -210,6 +214,11 @@ def _broken_references(connection: Connection, org_id: str, one: Entity) -> Iter
         value = getattr(one, f.name)
         if value is None or f.is_read_only:
             continue
+        if f.references is not None:
+            known_ids = by_ids(connection, org_id, BY_KIND[f.references].entity, value)
+            for index, listed_id in enumerate(value):
+                if listed_id not in known_ids:
+                    yield FieldProblem(f"{f.wire}[{index}]", f"there is no {f.references} {listed_id} in this organization")
         if f.reference is not None:
             target = TABLES[f.reference]
             if connection.execute(select(target.c.id).where(target.c.org_id == org_id, target.c.id == value)).first() is None:
@@ -227,6 +236,8 @@ def _broken_references(connection: Connection, org_id: str, one: Entity) -> Iter
 def _id_users(connection: Connection, org_id: str, resource: Resource, entity_id: str) -> Iterator[str]:
     for kind, column in REFERRERS[resource.kind]:
         yield from _users(connection, org_id, kind, column, entity_id)
+    for kind, column in LIST_REFERRERS[resource.kind]:
+        yield from _users(connection, org_id, kind, column, [entity_id])
 
 
 def _code_users(connection: Connection, org_id: str, resource: Resource, code: str | None) -> Iterator[str]:
@@ -235,10 +246,10 @@ def _code_users(connection: Connection, org_id: str, resource: Resource, code: s
             yield from _users(connection, org_id, kind, column, code)
 
 
-def _users(connection: Connection, org_id: str, kind: str, column: str, value: str) -> Iterator[str]:
-    """``Plan basic (planTemplateId)``, at most three of a kind and the number of the others."""
+def _users(connection: Connection, org_id: str, kind: str, column: str, value: str | list[str]) -> Iterator[str]:
+    """``Plan basic (planTemplateId)``, at most three of a kind and the number of the others; a list: those whose list has it."""
     table = TABLES[kind]
-    condition = (table.c.org_id == org_id, table.c[column] == value)
+    condition = (table.c.org_id == org_id, table.c[column].contains(value) if isinstance(value, list) else table.c[column] == value)
     rows = connection.execute(select(table).where(*condition).order_by(table.c.sequence).limit(4)).mappings().all()
     wire = fields(BY_KIND[kind].entity)[column].wire
     for row in rows[:3]:
@@ -274,7 +285,8 @@ def _domain_error(resource: Resource, one: Entity, error: IntegrityError) -> Exc
 
 
 def _record(connection: Connection, org_id: str, one: Entity, change: str, *, now: datetime, actor: str) -> None:
-    body = document(one)
+    derived = {f.wire for f in fields(type(one)).values() if f.is_derived}
+    body = {wire: value for wire, value in document(one).items() if wire not in derived}
     if type(one).__name__ == "Account":
         table: Table = TABLES["Account"]
         body["accountNumber"] = connection.execute(select(table.c.account_number).where(table.c.org_id == org_id, table.c.id == one.id)).scalar_one()

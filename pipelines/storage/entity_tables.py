@@ -67,9 +67,14 @@ ENTITY_VERSIONS = Table(
 )
 
 
+def snake_case(kind: str) -> str:
+    """``AccountPlan`` -> ``account_plan``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
+
+
 def table_name(kind: str) -> str:
     """``AccountPlan`` -> ``account_plans``, ``Currency`` -> ``currencies``, ``BillGroupingKey`` -> ``bill_grouping_keys``."""
-    snake = re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
+    snake = snake_case(kind)
     if re.search(r"[^aeiou]y$", snake):
         return f"{snake[:-1]}ies"
     return snake if snake.endswith("s") else f"{snake}s"
@@ -110,7 +115,8 @@ def entity_table(resource: Resource, metadata: MetaData) -> Table:
         # The order of creation, which lists and their page tokens follow.
         Column("sequence", BigInteger, Identity(always=True), nullable=False),
     ]
-    columns += [Column(f.name, _column_type(f), nullable=f.is_nullable and f.name not in _MANDATORY) for f in declared.values() if f.name != "id"]
+    stored = [f for f in declared.values() if f.name != "id" and not f.is_derived]
+    columns += [Column(f.name, _column_type(f), nullable=f.is_nullable and f.name not in _MANDATORY) for f in stored]
     columns += [Column(hidden, column_type, nullable=False) for hidden, column_type in _HIDDEN.get(resource.kind, ())]
     constraints: list[Any] = [UniqueConstraint("org_id", *key, name=f"uq_{name}_{'_'.join(key)}") for key in resource.unique]
     constraints += [UniqueConstraint("org_id", hidden, name=f"uq_{name}_{hidden}") for hidden, _ in _HIDDEN.get(resource.kind, ())]
@@ -133,6 +139,11 @@ TABLES: Mapping[str, Table] = {r.kind: entity_table(r, METADATA) for r in RESOUR
 #: Kind -> the (kind, field) pairs that hold its id.
 REFERRERS: Mapping[str, tuple[tuple[str, str], ...]] = {
     target.kind: tuple((r.kind, f.name) for r in RESOURCES for f in fields(r.entity).values() if f.reference == target.kind) for target in RESOURCES
+}
+
+#: Kind -> the (kind, field) pairs that hold a list of ids of it.
+LIST_REFERRERS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    target.kind: tuple((r.kind, f.name) for r in RESOURCES for f in fields(r.entity).values() if f.references == target.kind) for target in RESOURCES
 }
 
 #: Kind -> the (kind, field) pairs that hold its code.

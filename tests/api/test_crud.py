@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from api.crud import collection_path
 from transforms.entities.registry import RESOURCES
 
 PRODUCT = {"name": "Product", "code": "product"}
@@ -52,14 +53,19 @@ def test_read_only_fields_can_not_be_set(api: TestClient) -> None:
 
 def test_every_collection_answers_the_same_way(api: TestClient) -> None:
     unknown = "00000000-0000-4000-8000-000000000000"
+    account = created(api, "accounts", {"name": "a", "code": "a", "emailAddress": "a@example.com"})
+    life = {"currency": "USD", "startDate": "2025-01-01T00:00:00Z", "endDate": "2026-01-01T00:00:00Z"}
+    balance = created(api, "balances", {"name": "b", "code": "b", "accountId": account["id"], **life})
     for resource in RESOURCES:
         if resource.singleton:
             continue
-        url = f"{base(api)}/{resource.path}"
-        assert set(api.get(url).json()) == {"data"}, url
-        assert api.get(url, params={"pageSize": resource.page_size_max}).status_code == 200, url
+        url = f"{base(api)}/{collection_path(resource).format(balance_id=balance['id'])}"
+        needed = {name: unknown for name, declared in resource.filters.items() if declared.is_required}
+        assert api.get(url).status_code == (400 if needed else 200)
+        assert set(api.get(url, params=needed).json()) == {"data"}, url
+        assert api.get(url, params=needed | {"pageSize": resource.page_size_max}).status_code == 200, url
         for bad in (0, resource.page_size_max + 1, "many"):
-            assert api.get(url, params={"pageSize": bad}).status_code == 400, url
+            assert api.get(url, params=needed | {"pageSize": bad}).status_code == 400, url
         assert api.get(f"{url}/{unknown}").status_code == api.delete(f"{url}/{unknown}").status_code == 404, url
         refused = api.post(url, json={})
         assert (refused.status_code, bool(refused.json()["errors"])) == (400, True), url
@@ -130,7 +136,7 @@ def test_double_slashes_are_one(api: TestClient) -> None:
 def test_the_openapi_document_follows_the_declarations(api: TestClient) -> None:
     document = api.get("/openapi.json").json()
     for resource in RESOURCES:
-        path = document["paths"][f"/organizations/{{org_id}}/{resource.path}"]
+        path = document["paths"][f"/organizations/{{org_id}}/{collection_path(resource)}"]
         assert set(path) == ({"parameters", "get", "put"} if resource.singleton else {"parameters", "get", "post"})
         schema = document["components"]["schemas"][resource.kind]
         assert schema["properties"]["id"]["readOnly"]

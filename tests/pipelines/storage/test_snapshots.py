@@ -1,5 +1,9 @@
 """A configuration as of an instant stays what it was, whatever changes later."""
 
+import json
+from datetime import date
+from decimal import Decimal
+
 import polars as pl
 import pytest
 
@@ -7,8 +11,8 @@ from pipelines.storage.accounts_bulk import accounts_created
 from pipelines.storage.database import Database
 from pipelines.storage.organizations import Credentials
 from pipelines.storage.snapshots import account_codes, configuration
-from tests.configured import Configured
-from transforms.configuration import ACCOUNT_PLANS_SCHEMA, ACCOUNTS_SCHEMA, Configuration
+from tests.configured import JANUARY, Configured
+from transforms.configuration import ACCOUNT_PLANS_SCHEMA, ACCOUNTS_SCHEMA, FRAMES, Configuration
 from transforms.entities.plans import Plan, Pricing
 from transforms.entities.usage import Meter
 
@@ -111,3 +115,63 @@ def test_many_accounts_come_in_the_order_of_their_numbers(made: Configured, data
     one = snapshot(made)
     assert one.accounts["account_number"].to_list() == list(range(20_000))
     assert one.accounts["account_code"][12_345] == "account 12345"
+
+
+def test_what_belongs_to_accounts_comes_as_frames(made: Configured) -> None:
+    account, product = made.account(), made.product()
+    contract = made.post("contracts", accountId=account["id"], name="c", startDate="2025-01-01", endDate="2026-01-01")
+    fee = {"servicePeriodStartDate": JANUARY, "servicePeriodEndDate": "2025-02-01T00:00:00Z"}
+    commitment = made.post(
+        "commitments",
+        accountId=account["id"],
+        startDate="2025-01-01",
+        endDate="2026-01-01",
+        currency="USD",
+        amount="12345678901234567890.123456789012",
+        overageSurchargePercent="-7.5",
+        feeDates=[{"date": "2025-02-01", "amount": 10, **fee}],
+        productIds=[product["id"]],
+        contractId=contract["id"],
+    )
+    balance = made.post(
+        "balances",
+        accountId=account["id"],
+        code="b",
+        name="b",
+        currency="USD",
+        startDate=JANUARY,
+        endDate="2026-01-01T00:00:00Z",
+        allowOverdraft=True,
+    )
+    charge = made.post(
+        "charges", accountId=account["id"], code="c", name="c", currency="USD", amount=1, entityType="AD_HOC", lineItemType="AD_HOC", **fee
+    )
+    counter = made.post("counters", name="Seats", unit="seat")
+    adjusted = made.post("counteradjustments", accountId=account["id"], counterId=counter["id"], date="2025-01-10", value=3)
+    taken = snapshot(made)
+    assert {kind: frame.schema for kind, frame in taken.frames.items()} == FRAMES
+    row = taken.frame("Commitment").row(0, named=True)
+    assert (row["commitment_id"], row["amount"], row["overage_surcharge_percent"], row["start_date"]) == (
+        commitment["id"],
+        Decimal("12345678901234567890.123456789012"),
+        Decimal("-7.5"),
+        date(2025, 1, 1),
+    )
+    assert json.loads(row["fee_dates"])[0]["date"] == "2025-02-01"
+    assert (row["product_ids"], row["created_at"]) == (json.dumps([product["id"]]), commitment["dtCreated"])
+    assert taken.frame("Balance").row(0, named=True)["allow_overdraft"] is True
+    assert taken.frame("Charge").row(0, named=True)["amount"] == 1
+    assert taken.frame("CounterAdjustment").row(0, named=True)["value"] == 3
+    made.put("commitments", commitment, amount=5, feeDates=[])
+    made.put("balances", balance, allowOverdraft=False)
+    made.delete("charges", charge)
+    made.put("counteradjustments", adjusted, value=4)
+    made.put("contracts", contract, name="d")
+    now = snapshot(made)
+    assert now.hash != taken.hash
+    again = snapshot(made, taken)
+    assert again.hash == taken.hash
+    for kind in FRAMES:
+        assert again.frame(kind).equals(taken.frame(kind)), kind
+        assert not now.frame(kind).equals(taken.frame(kind)), kind
+        assert snapshot(made, now).frame(kind).equals(now.frame(kind)), kind

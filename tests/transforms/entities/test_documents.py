@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given, strategies as st
 
 from transforms.entities.accounts import Account, AccountPlan
+from transforms.entities.balances import Balance, BalanceChargeSchedule, BalanceTransaction, BalanceTransactionSchedule
 from transforms.entities.bill_config import BillConfig
+from transforms.entities.charges import Charge
+from transforms.entities.commitments import Commitment
 from transforms.entities.contracts import Contract
+from transforms.entities.counter_adjustments import CounterAdjustment
 from transforms.entities.counters import Counter, CounterPricing
 from transforms.entities.documents import document, plain_numbers, unknown_fields, validated, wire_path
 from transforms.entities.fields import by_wire_name, fields
@@ -40,6 +44,21 @@ WIRE_FIELDS = {
     Plan: "customFields planTemplateId productId name code standingCharge standingChargeDescription ordinal bespoke minimumSpend "
     "minimumSpendDescription standingChargeBillInAdvance minimumSpendBillInAdvance minimumSpendAccountingProductId "
     "standingChargeAccountingProductId accountId",
+    Commitment: "accountId billingPlanId productIds startDate endDate currency amount amountPrePaid amountFirstBill amountSpent "
+    "overageSurchargePercent separateOverageUsage billingInterval billingOffset commitmentFeeDescription commitmentUsageDescription "
+    "overageDescription commitmentFeeBillInAdvance billEpoch contractId accountingProductId feesAccountingProductId "
+    "drawdownsAccountingProductId feeDates childBillingMode lineItemTypes",
+    Balance: "customFields code name description accountId amount currency startDate endDate rolloverAmount rolloverEndDate "
+    "balanceDrawDownDescription overageSurchargePercent overageDescription productIds lineItemTypes contractId "
+    "consumptionsAccountingProductId feesAccountingProductId allowOverdraft",
+    BalanceTransaction: "description amount paid currencyPaid entityType entityId transactionTypeId appliedDate transactionDate",
+    BalanceTransactionSchedule: "customFields balanceId name code amount transactionDescription paid currencyPaid transactionTypeId startDate "
+    "endDate frequency frequencyInterval nextRun previousRun",
+    BalanceChargeSchedule: "customFields balanceId name code amount units unitPrice currency servicePeriodStartDate servicePeriodEndDate "
+    "billEpoch billFrequency billFrequencyInterval billInAdvance chargeDescription nextRun previousRun",
+    Charge: "name code accountId billDate amount units unitPrice currency description entityType entityId billId accountingProductId "
+    "servicePeriodStartDate servicePeriodEndDate notes contractId lineItemType scheduleId",
+    CounterAdjustment: "counterId accountId date value purchaseOrderNumber",
     Pricing: "planId planTemplateId aggregationId compoundAggregationId aggregationType code type cumulative tiersSpanPlan segment "
     "segmentString startDate endDate description "
     "minimumSpend minimumSpendDescription minimumSpendBillInAdvance pricingBands overagePricingBands accountingProductId",
@@ -72,7 +91,7 @@ def test_an_entity_has_the_public_fields(kind: Any) -> None:
 def test_every_code_and_reference_is_declared() -> None:
     for resource in RESOURCES:
         for name, field in fields(resource.entity).items():
-            if name.endswith("_id") and name != "group_id":
+            if name.endswith("_id") and name not in ("group_id", "bill_id", "schedule_id"):
                 assert field.reference is not None, f"{resource.kind}.{name}"
 
 

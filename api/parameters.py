@@ -2,8 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import date
+from typing import Annotated
 
+from fastapi import Depends, Query
+
+from api.pagination import PageSize
+from pipelines.storage.config_lists import page_size as checked_size
+from pipelines.storage.search_terms import Search
 from transforms.errors import EntityInvalid
+
+#: Most documents of a page of search results (platform.md 3).
+SEARCH_SIZE_MAX = 100
 
 
 def flag(name: str, value: str | None) -> bool | None:
@@ -47,3 +56,25 @@ def day(name: str, value: str | None) -> date | None:
 def values(value: str | None) -> list[str] | None:
     """The items of a comma-joined list; None when it is not given."""
     return None if value is None else [item.strip() for item in value.split(",") if item.strip()]
+
+
+def _search(  # noqa: PLR0917 - FastAPI passes query parameters by name
+    search_query: Annotated[str, Query(alias="searchQuery")] = "",
+    operator: str = "AND",
+    sort_by: Annotated[str | None, Query(alias="sortBy")] = None,
+    sort_order: Annotated[str | None, Query(alias="sortOrder")] = None,
+    page_size: PageSize = None,
+    from_document: Annotated[int, Query(alias="fromDocument", ge=0, lt=2**31)] = 0,
+) -> Search:
+    return Search(
+        query=search_query,
+        joined_by=one_of("operator", operator, ("AND", "OR")),
+        sort_by=sort_by,
+        is_ascending=None if sort_order is None else one_of("sortOrder", sort_order, ("ASC", "DESC")) == "ASC",
+        size=Search.size if page_size is None else checked_size(page_size, SEARCH_SIZE_MAX),
+        from_document=from_document,
+    )
+
+
+#: The query parameters that all searches have.
+SearchParameters = Annotated[Search, Depends(_search)]

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from api.commands.context import HomeOption, OrgOption, command_settings, console, organization_id
+from api.commands.context import HomeOption, OrgOption, console, opened, organization_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,19 +42,20 @@ def explore(
 
     For example: meterhouse explore flights departures.SUM --from 2013-01-01 --to 2014-01-01 --by account --every MONTH
     """
-    from api.app import started
-    from api.routers.usage import query_usage
+    from api.encoding import encoded
     from pipelines.storage import config_store
-    from pipelines.storage.security import Principal
+    from pipelines.storage.lake import Lake
+    from pipelines.storage.usage_answers import answered
+    from transforms.aggregations.usage_query import UsageQuery
     from transforms.entities.accounts import Account
+    from transforms.entities.documents import validated
     from transforms.entities.organization import OrganizationConfig
     from transforms.entities.usage import Meter
     from transforms.errors import EntityInvalid
 
-    state = started(command_settings(home))
-    try:
-        org_id = organization_id(state.database, org)
-        with state.database.transaction() as connection:
+    with opened(home) as (settings, database):
+        org_id = organization_id(database, org)
+        with database.transaction() as connection:
             meters = config_store.entities(connection, org_id, Meter, code=meter)
             zone = ZoneInfo(config_store.singleton(connection, org_id, OrganizationConfig).timezone)
             accounts = {code: config_store.entities(connection, org_id, Account, code=code) for code in account or []}
@@ -70,11 +71,10 @@ def explore(
             "dimensionFilters": [_dimension_filter(meters[0], text) for text in where or []],
             "limit": limit,
         }
-        answer = query_usage(state, Principal(org_id, "COMMAND_LINE", ""), body)
-    finally:
-        state.database.close()
-    document = json.loads(bytes(answer.body), parse_float=Decimal)
-    _shown(document["data"], zone=zone, as_csv=as_csv, has_more=document["hasMoreData"])
+        answer = answered(database, Lake(settings.lake_root, settings.lake_options), org_id, validated(UsageQuery, body))
+    # Values as the API writes them.
+    rows = json.loads(encoded(answer.rows), parse_float=Decimal)
+    _shown(rows, zone=zone, as_csv=as_csv, has_more=answer.has_more)
 
 
 def _instant(text: str, option: str, zone: ZoneInfo) -> str:

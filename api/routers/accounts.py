@@ -1,13 +1,12 @@
 """What accounts have beside CRUD: search and children (platform.md 3)."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.dependencies import Caller, EntityId, ProcessState
 from api.encoding import json_response
 from api.pagination import NextToken, PageSize, envelope
+from api.parameters import SearchParameters
 from pipelines.storage import config_store
 from pipelines.storage.account_search import searched
 from transforms.entities.accounts import Account
@@ -17,29 +16,11 @@ router = APIRouter(prefix="/organizations/{org_id}/accounts", tags=["Account"])
 
 
 @router.get("/search")
-def search(  # noqa: PLR0917 - FastAPI passes query parameters by name
-    state: ProcessState,
-    caller: Caller,
-    search_query: Annotated[str, Query(alias="searchQuery")] = "",
-    operator: str = "AND",
-    sort_by: Annotated[str | None, Query(alias="sortBy")] = None,
-    sort_order: Annotated[str | None, Query(alias="sortOrder")] = None,
-    page_size: PageSize = None,
-    from_document: Annotated[int, Query(alias="fromDocument")] = 0,
-) -> Response:
+def search(state: ProcessState, caller: Caller, wanted: SearchParameters) -> Response:
     """Accounts that match the terms; ``nextToken`` is the ``fromDocument`` of the next page."""
     with state.database.transaction() as connection:
-        page = searched(
-            connection,
-            caller.org_id,
-            search_query,
-            operator=operator,
-            sort_by=sort_by,
-            sort_order=sort_order,
-            size=page_size,
-            from_document=from_document,
-        )
-    return json_response(envelope(map(document, page.data), page.next_token))
+        page = searched(connection, caller.org_id, wanted)
+    return json_response(envelope(map(document, page.documents), page.next_token))
 
 
 @router.get("/{id}/children")

@@ -15,7 +15,7 @@ from api.dependencies import Body, Caller, ProcessState, State
 from api.encoding import json_response
 from api.lakes import lake_of
 from api.pagination import NextToken, PageSize, envelope
-from api.parameters import day, flag, one_of, values
+from api.parameters import SearchParameters, day, flag, one_of, values
 from pipelines.storage import bill_search, bill_store
 from pipelines.storage.bill_lines import lines_by_bill
 from pipelines.storage.bill_store import BillFilter, Header
@@ -28,7 +28,6 @@ from transforms.errors import EntityInvalid
 router = APIRouter(prefix="/organizations/{org_id}/bills", tags=["Bill"])
 
 PAGE_SIZE_MAX = 100
-SEARCH_SIZE = 10
 STATUSES = ("PENDING", "APPROVED")
 
 AccountId = Annotated[str | None, Query(alias="accountId")]
@@ -107,33 +106,12 @@ def listing(
 
 
 @router.get("/search")
-def search(
-    state: ProcessState,
-    caller: Caller,
-    *,
-    search_query: Annotated[str, Query(alias="searchQuery")] = "",
-    operator: str = "AND",
-    sort_by: Annotated[str | None, Query(alias="sortBy")] = None,
-    sort_order: Annotated[str | None, Query(alias="sortOrder")] = None,
-    page_size: PageSize = None,
-    from_document: Annotated[int, Query(alias="fromDocument", ge=0, lt=2**31)] = 0,
-) -> Response:
-    """The bills that the terms match; ``nextToken`` is the number of the next document."""
-    size = SEARCH_SIZE if page_size is None else checked_size(page_size, PAGE_SIZE_MAX)
-    ascending = None if sort_order is None else one_of("sortOrder", sort_order, ("ASC", "DESC")) == "ASC"
+def search(state: ProcessState, caller: Caller, wanted: SearchParameters) -> Response:
+    """The bills that the terms match; ``nextToken`` is the ``fromDocument`` of the next page."""
     with state.database.transaction() as connection:
-        headers = bill_search.searched(
-            connection,
-            caller.org_id,
-            search_query,
-            joined_by=one_of("operator", operator, ("AND", "OR")),
-            sort_by=sort_by,
-            is_ascending=ascending,
-            size=size + 1,
-            from_document=from_document,
-        )
-        documents = _documents(state, connection, caller.org_id, headers[:size])
-    return json_response(envelope(documents, str(from_document + size) if len(headers) > size else None))
+        page = bill_search.searched(connection, caller.org_id, wanted)
+        documents = _documents(state, connection, caller.org_id, page.documents)
+    return json_response(envelope(documents, page.next_token))
 
 
 @router.get("/latest/{account_id}")

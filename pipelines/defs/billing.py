@@ -13,7 +13,7 @@ import dagster as dg
 import polars as pl
 
 from pipelines.defs.bill_runs import bill_jobs_ran
-from pipelines.defs.layers import Layer, dataset_asset
+from pipelines.defs.layers import Layer, dataset_asset, note_rows
 from pipelines.defs.warehouse import Storage, Warehouse
 from pipelines.partitions import BILLING_MONTHS, billing_month, month_days
 from pipelines.storage.publishing import published
@@ -67,8 +67,7 @@ def bill_calculations(context: dg.AssetExecutionContext, warehouse: Warehouse) -
 )
 def bill_line_items(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Result:
     """Count the current line items."""
-    for row in _by_month(_headers(context, warehouse)).iter_rows(named=True):
-        context.add_asset_metadata({"dagster/partition_row_count": row["line_items"]}, partition_key=row["month"])
+    note_rows(context, _by_month(_headers(context, warehouse), "line_items"))
     return dg.MaterializeResult()
 
 
@@ -82,8 +81,7 @@ def bill_line_items(context: dg.AssetExecutionContext, warehouse: Warehouse) -> 
 def bills(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Result:
     """Total the bills per currency."""
     headers = _headers(context, warehouse)
-    for row in _by_month(headers).iter_rows(named=True):
-        context.add_asset_metadata({"dagster/partition_row_count": row["bills"]}, partition_key=row["month"])
+    note_rows(context, _by_month(headers, "bills"))
     for row in bill_totals(headers).iter_rows(named=True):
         context.add_asset_metadata({f"total {row['currency']}": f"{row['bill_total'].normalize():f}"}, partition_key=row["month"])
     return dg.MaterializeResult()
@@ -103,13 +101,13 @@ def published_line_items(context: dg.AssetExecutionContext, warehouse: Warehouse
     org_ids = warehouse.organizations(context)
     for key in context.partition_keys:
         of_month = headers.filter(pl.col("end_date").is_between(*month_days(key)))
-        rows = sum(published(warehouse.lake, org_id, key, of_month) for org_id in org_ids)
-        context.add_asset_metadata({"dagster/partition_row_count": rows}, partition_key=key)
+        note_rows(context, {key: sum(published(warehouse.lake, org_id, key, of_month) for org_id in org_ids)})
     return dg.MaterializeResult(metadata={"seconds of run": monotonic() - started})
 
 
-def _by_month(headers: pl.DataFrame) -> pl.DataFrame:
-    return bill_totals(headers).group_by("month").agg(pl.col("bills", "line_items").sum()).sort("month")
+def _by_month(headers: pl.DataFrame, counted: str) -> dict[str, int]:
+    """Month -> its bills, or their line items, of all currencies."""
+    return dict(bill_totals(headers).group_by("month").agg(pl.col(counted).sum()).sort("month").iter_rows())
 
 
 ASSETS = (bill_calculations, bill_line_items, bills, published_line_items)

@@ -80,3 +80,9 @@ def _dependency(upstream: str, partitions: dg.TimeWindowPartitionsDefinition | N
     # Months take the days in them. A week or year that began earlier reads those days too: what the graph shows is what changes most bills.
     mapping = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True) if partitions else None
     return dg.AssetDep(upstream, partition_mapping=mapping)
+
+
+def note_rows(context: dg.AssetExecutionContext, rows: Mapping[str, int]) -> None:
+    """Tell Dagster how many rows each partition of the run has, by partition key."""
+    for key, count in rows.items():
+        context.add_asset_metadata({"dagster/partition_row_count": count}, partition_key=key)

@@ -10,8 +10,8 @@ from time import monotonic
 
 import dagster as dg
 
-from pipelines.defs.layers import Layer, dataset_asset
-from pipelines.defs.warehouse import Storage, Warehouse
+from pipelines.defs.layers import Layer, dataset_asset, note_rows
+from pipelines.defs.warehouse import Warehouse
 from pipelines.partitions import EVENT_DAYS, event_day
 from pipelines.storage.ingest import drained
 from pipelines.storage.snapshots import configuration
@@ -26,19 +26,23 @@ def event_days(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext
     return event_day(context.partition_keys[0]), event_day(context.partition_keys[-1])
 
 
-def _rows(context: dg.AssetExecutionContext, warehouse: Storage, dataset: Dataset) -> Result:
-    """Count the rows of every day of the run, over its organizations, as metadata of the day."""
-    started = monotonic()
-    first, last = event_days(context)
-    totals: dict[str, int] = dict.fromkeys(context.partition_keys, 0)
-    for org_id in warehouse.organizations(context):
-        with warehouse.database.transaction() as connection:
-            snapshot = configuration(connection, org_id)
-        for day, rows in rows_by_day(warehouse.lake, dataset, snapshot, day="date", first=first, last=last).items():
-            totals[day.isoformat()] += rows
-    for key, rows in totals.items():
-        context.add_asset_metadata({"dagster/partition_row_count": rows}, partition_key=key)
-    return dg.MaterializeResult(metadata={"rows in run": sum(totals.values()), "seconds": monotonic() - started})
+def _counted(dataset: Dataset, *, layer: Layer, upstream: str, detail: str) -> dg.AssetsDefinition:
+    """The asset of a dataset by event day, which ingest writes: materializing it counts the rows of every day of the run."""
+
+    @dataset_asset(dataset.name, layer=layer, partitions=EVENT_DAYS, upstream=(upstream,), detail=detail)
+    def counted(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Result:
+        started = monotonic()
+        first, last = event_days(context)
+        totals: dict[str, int] = dict.fromkeys(context.partition_keys, 0)
+        for org_id in warehouse.organizations(context):
+            with warehouse.database.transaction() as connection:
+                snapshot = configuration(connection, org_id)
+            for day, rows in rows_by_day(warehouse.lake, dataset, snapshot, day="date", first=first, last=last).items():
+                totals[day.isoformat()] += rows
+        note_rows(context, totals)
+        return dg.MaterializeResult(metadata={"rows in run": sum(totals.values()), "seconds": monotonic() - started})
+
+    return counted
 
 
 @dataset_asset(
@@ -77,40 +81,23 @@ def uid_index(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Result
     return dg.MaterializeResult(metadata={"dagster/row_count": rows, "seconds": monotonic() - started})
 
 
-@dataset_asset(
-    "measurements",
+measurements = _counted(
+    MEASUREMENTS,
     layer=Layer.USAGE,
-    partitions=EVENT_DAYS,
-    upstream=("landed_batches",),
+    upstream="landed_batches",
     detail="Conformed, validated, de-duplicated by uid, with derived fields; the partition is the event day in the organization's time zone.",
 )
-def measurements(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Result:
-    """Count the accepted measurements."""
-    return _rows(context, warehouse, MEASUREMENTS)
-
-
-@dataset_asset(
-    "rejected_measurements",
+rejected_measurements = _counted(
+    REJECTED_MEASUREMENTS,
     layer=Layer.USAGE,
-    partitions=EVENT_DAYS,
-    upstream=("landed_batches",),
+    upstream="landed_batches",
     detail="Each with its reason and as it was sent, so that it can be sent again after a fix.",
 )
-def rejected_measurements(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Result:
-    """Count the measurements that were not accepted."""
-    return _rows(context, warehouse, REJECTED_MEASUREMENTS)
-
-
-@dataset_asset(
-    "daily_aggregates",
+daily_aggregates = _counted(
+    DAILY_AGGREGATES,
     layer=Layer.AGGREGATES,
-    partitions=EVENT_DAYS,
-    upstream=("measurements",),
+    upstream="measurements",
     detail="Bills and the Data Explorer are computed from these wherever they suffice.",
 )
-def daily_aggregates(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Result:
-    """Count the partial states."""
-    return _rows(context, warehouse, DAILY_AGGREGATES)
-
 
 ASSETS = (landed_batches, uid_index, measurements, rejected_measurements, daily_aggregates)

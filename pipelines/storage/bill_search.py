@@ -8,10 +8,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection
 
-from pipelines.storage.bill_locks import is_locked
 from pipelines.storage.bill_store import HEADERS, Header, headers
 from pipelines.storage.bill_tables import BILLS
-from pipelines.storage.search_terms import matching, ordered
+from pipelines.storage.search_terms import Found, Search, matching
 from transforms.errors import EntityInvalid
 
 #: Field of a term -> column.
@@ -46,41 +45,16 @@ SORTABLE: Mapping[str, str] = {
 }
 
 
-def searched(
-    connection: Connection,
-    org_id: str,
-    query: str,
-    *,
-    joined_by: str,
-    sort_by: str | None,
-    is_ascending: bool | None,
-    size: int,
-    from_document: int,
-) -> list[Header]:
-    """The headers that match, at most ``size`` of them after the first ``from_document``; newest first unless sorted.
-
-    Args:
-        connection: An open transaction.
-        org_id: The organization.
-        query: The terms, joined by ``$``; nothing matches every bill.
-        joined_by: AND or OR, joining the terms.
-        sort_by: A field of SORTABLE.
-        is_ascending: The order; None is ascending by the given field, newest first without one.
-        size: At most so many headers.
-        from_document: How many documents come before them.
+def searched(connection: Connection, org_id: str, search: Search) -> Found[Header]:
+    """A page of the headers that match; its token is the number of the next document.
 
     Raises:
         EntityInvalid: What can't be searched or sorted by, with what can.
     """
-    condition = matching(query, columns={name: _column(column) for name, column in SEARCHABLE.items()}, joined_by=joined_by)
-    column: ColumnElement[Any] = BILLS.c.sequence if sort_by is None else _column(_sort_column(sort_by))
-    ascending = is_ascending if is_ascending is not None else sort_by is not None
-    found = HEADERS.where(BILLS.c.org_id == org_id, condition).order_by(ordered(column, is_ascending=ascending), BILLS.c.sequence.desc())
-    return headers(connection, found.offset(from_document).limit(size))
-
-
-def _column(name: str) -> ColumnElement[Any]:
-    return is_locked() if name == "locked" else BILLS.c[name]
+    condition = matching(search.query, columns={name: BILLS.c[column] for name, column in SEARCHABLE.items()}, joined_by=search.joined_by)
+    column: ColumnElement[Any] = BILLS.c.sequence if search.sort_by is None else BILLS.c[_sort_column(search.sort_by)]
+    query = HEADERS.where(BILLS.c.org_id == org_id, condition).order_by(search.sorted(column), BILLS.c.sequence.desc())
+    return search.page(headers(connection, query.offset(search.from_document).limit(search.size + 1)))
 
 
 def _sort_column(field: str) -> str:

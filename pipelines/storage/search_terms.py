@@ -6,19 +6,59 @@ share; which fields there are is in account_search.py and bill_search.py.
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
 
 from transforms.errors import EntityInvalid
 
+T = TypeVar("T")
+
 _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {":": operator.eq, ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 _TERM = re.compile(r"\s*(\w+)\s*(>=|<=|>|<|:|~)(.*)", re.DOTALL)
 #: Fields whose value is a list, joined by commas.
 _LISTS = ("ids", "codes")
+
+
+@dataclass(frozen=True)
+class Search:
+    """One page of a search.
+
+    Attributes:
+        query: The terms, joined by ``$``; nothing matches everything.
+        joined_by: AND or OR, joining the terms.
+        sort_by: The field to sort by, as on the wire; the order of creation without it.
+        is_ascending: The order; None is ascending by the given field, newest first without one.
+        size: Most documents of the page.
+        from_document: How many documents come before the page.
+    """
+
+    query: str = ""
+    joined_by: str = "AND"
+    sort_by: str | None = None
+    is_ascending: bool | None = None
+    size: int = 10
+    from_document: int = 0
+
+    def sorted(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """The order by the column that ``sort_by`` names, or by the one of creation."""
+        return ordered(column, is_ascending=self.is_ascending if self.is_ascending is not None else self.sort_by is not None)
+
+    def page(self, found: Sequence[T]) -> "Found[T]":
+        """The page, of up to one more document than it holds."""
+        following = self.from_document + self.size
+        return Found(found[: self.size], str(following) if len(found) > self.size else None)
+
+
+class Found(NamedTuple, Generic[T]):
+    """A page of what was found; the token is the ``from_document`` of the next page, None where there is none."""
+
+    documents: Sequence[T]
+    next_token: str | None
 
 
 def matching(query: str, *, columns: Mapping[str, ColumnElement[Any]], joined_by: str) -> ColumnElement[bool]:

@@ -1,6 +1,5 @@
 """The Bill Jobs API before any worker runs them: validation, limits, lists, cancelling."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,21 +9,6 @@ from pipelines.storage.database import Database
 from pipelines.storage.lake import Lake
 from pipelines.storage.organizations import Credentials
 from tests.bills import account_of, frames, put
-
-
-@pytest.fixture
-def sdk(api: Any, organization: Credentials) -> Iterator[M3ter]:
-    with M3ter(
-        http_client=api,
-        base_url="http://testserver",
-        org_id=organization.org_id,
-        api_key=organization.api_key,
-        api_secret=organization.api_secret,
-        max_retries=0,
-        _strict_response_validation=True,
-    ) as client:
-        yield client
-
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 

@@ -1,6 +1,5 @@
 """The Bills API as the official SDK sees it, in its strict mode, and what it does not cover as plain HTTP."""
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,21 +16,6 @@ from tests.bills import account_of, frames, put
 from transforms.entities.usage import Product
 
 D = Decimal
-
-
-@pytest.fixture
-def sdk(api: Any, organization: Credentials) -> Iterator[M3ter]:
-    """The official client, which refuses every answer that its models do not describe."""
-    with M3ter(
-        http_client=api,
-        base_url="http://testserver",
-        org_id=organization.org_id,
-        api_key=organization.api_key,
-        api_secret=organization.api_secret,
-        max_retries=0,
-        _strict_response_validation=True,
-    ) as client:
-        yield client
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from transforms.entities.organization import CustomFields, OrganizationConfig, t
 from transforms.entities.resource import Neighbours
 from transforms.entities.usage import Aggregation, CompoundAggregation, Meter, Product, Segment
 from transforms.errors import ExpressionError
-from transforms.expressions import Node, Type, checked, compound_scope, derived_field_scope, parsed
+from transforms.expressions import Node, Scope, Type, checked, compound_scope, derived_field_scope, parsed
 from transforms.expressions.nodes import Name
 
 
@@ -63,29 +63,32 @@ def derived_field_problems(meter: Meter, world: FormulaWorld) -> Iterator[tuple[
     product = world.products.get(meter.product_id) if meter.product_id is not None else None
     for position, derived in enumerate(meter.derived_fields):
         scope = derived_field_scope(meter, world.custom_fields, product=product, derived_before=position, time_zone=world.time_zone)
-        try:
-            result = checked(derived.calculation, scope).type
-        except ExpressionError as error:
-            yield position, str(error)
-            continue
-        if derived.category.is_numeric and result not in (Type.NUMBER, Type.NULL):
-            yield position, f"the formula gives a {result.value}, but {derived.code} has the numeric category {derived.category}; make it a number"
-        elif not derived.category.is_numeric and result not in (Type.STRING, Type.NULL):
-            yield (
-                position,
-                f"the formula gives a {result.value}, but {derived.code} has the string category {derived.category}; write string(...) around it",
-            )
+        is_numeric = derived.category.is_numeric
+        wanted, remedy = (Type.NUMBER, "make it a number") if is_numeric else (Type.STRING, "write string(...) around it")
+        problem = _problem(
+            derived.calculation,
+            scope,
+            wanted,
+            f"{derived.code} has the {'numeric' if is_numeric else 'string'} category {derived.category}; {remedy}",
+        )
+        if problem is not None:
+            yield position, problem
 
 
 def compound_problem(compound: CompoundAggregation, world: FormulaWorld) -> str | None:
     """What is wrong with a compound's formula, or None."""
     product = world.products.get(compound.product_id) if compound.product_id is not None else None
     scope = compound_scope(world.aggregations, world.custom_fields, product=product, time_zone=world.time_zone)
+    return _problem(compound.calculation, scope, Type.NUMBER, "a compound aggregation is a number")
+
+
+def _problem(formula: str, scope: Scope, wanted: Type, why: str) -> str | None:
+    """What is wrong with a formula that must give a value of one type (or null), or None."""
     try:
-        result = checked(compound.calculation, scope).type
+        result = checked(formula, scope).type
     except ExpressionError as error:
         return str(error)
-    return None if result in (Type.NUMBER, Type.NULL) else f"the formula gives a {result.value}; a compound aggregation is a number"
+    return None if result in (wanted, Type.NULL) else f"the formula gives a {result.value}, but {why}"
 
 
 def compound_segments(compound: CompoundAggregation, aggregations: Mapping[str, Aggregation]) -> list[Segment] | None:

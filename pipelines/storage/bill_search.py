@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection
 
+from pipelines.storage.bill_locks import is_locked
 from pipelines.storage.bill_store import HEADERS, Header, headers
 from pipelines.storage.bill_tables import BILLS
 from pipelines.storage.search_terms import Found, Search, matching
@@ -51,10 +52,14 @@ def searched(connection: Connection, org_id: str, search: Search) -> Found[Heade
     Raises:
         EntityInvalid: What can't be searched or sorted by, with what can.
     """
-    condition = matching(search.query, columns={name: BILLS.c[column] for name, column in SEARCHABLE.items()}, joined_by=search.joined_by)
-    column: ColumnElement[Any] = BILLS.c.sequence if search.sort_by is None else BILLS.c[_sort_column(search.sort_by)]
+    condition = matching(search.query, columns={name: _column(column) for name, column in SEARCHABLE.items()}, joined_by=search.joined_by)
+    column: ColumnElement[Any] = BILLS.c.sequence if search.sort_by is None else _column(_sort_column(search.sort_by))
     query = HEADERS.where(BILLS.c.org_id == org_id, condition).order_by(search.sorted(column), BILLS.c.sequence.desc())
     return search.page(headers(connection, query.offset(search.from_document).limit(search.size + 1)))
+
+
+def _column(name: str) -> ColumnElement[Any]:
+    return is_locked() if name == "locked" else BILLS.c[name]
 
 
 def _sort_column(field: str) -> str:

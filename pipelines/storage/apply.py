@@ -30,7 +30,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from pipelines.storage import config_store
+from pipelines.storage import bill_locks, config_store
+from transforms.entities.bill_config import BillConfig
 from transforms.entities.documents import document, nested_part, plain_numbers, unknown_fields, validated
 from transforms.entities.fields import by_wire_name, fields
 from transforms.entities.registry import BY_KIND, BY_PATH, RESOURCES
@@ -89,6 +90,8 @@ def applied(document: Any, connection: Connection, org_id: str, *, actor: str) -
         EntityInvalid: Something can't be; the message names the entity in the file.
     """
     given = _collections(document)
+    if "billconfig" in given:  # its lock comes before that of the configuration, here as everywhere
+        bill_locks.held(connection, org_id, shared=False)
     config_store.locked(connection, org_id)
     changes: list[Change] = []
     for resource in _ordered():
@@ -172,7 +175,11 @@ def _one_applied(connection: Connection, org_id: str, resource: Resource, body: 
     wanted = config_store.checked(connection, org_id, new.model_copy(update=as_stored), stored)
     if wanted == stored:
         return Change("unchanged", resource.path, name)
-    made = config_store.updated(connection, org_id, stored.id, new.model_copy(update={"version": stored.version}), actor)
+    changed = new.model_copy(update={"version": stored.version})
+    if isinstance(changed, BillConfig):
+        made = bill_locks.lock_date_set(connection, org_id, changed, actor)
+    else:
+        made = config_store.updated(connection, org_id, stored.id, changed, actor)
     before, after = _written(stored), _written(made)
     differences = tuple((w, before.get(w), after.get(w)) for w in dict.fromkeys((*before, *after)) if before.get(w) != after.get(w))
     return Change("update", resource.path, name, differences)

@@ -107,12 +107,12 @@ UID_INDEX = Dataset(
 
 DAILY_AGGREGATES = Dataset(
     "daily_aggregates",
-    "partial state of one account, event day or month, and (where the state is split) segment or string value "
-    "(one table per organization, meter and state); several rows of one key merge exactly",
+    "partial state of one account and event day or month, or of one event day of all accounts, and (where the state is split) "
+    "segment or string value (one table per organization, meter and state); several rows of one key merge exactly",
     {
         "month": Column(pl.Date, "First day of the event day's month."),
         "date": Column(pl.Date, "Event day in the organization's time zone; in a state by month the last one of the row."),
-        "account_number": Column(pl.Int32, "The account's dense number within the organization."),
+        "account_number": Column(pl.Int32, "The account's dense number within the organization; null in a state of all accounts together."),
     },
     partition_by=("month",),
     open_columns="The state's columns, see transforms/aggregations/states.py.",

@@ -2,7 +2,8 @@
 
 Put here which rows answer a query and what its rows look like. Keep out the request's rules (usage_query.py) and accounts'
 ids and codes, which the caller joins to the few rows that come back. Whole local days come from a state that has all the
-fields the query needs, where there is one; everything else from measurements. Source: usage.md 7.1, DECISIONS 40.
+fields the query needs, where there is one, of all accounts together where nothing asks for accounts; everything else from
+measurements. Source: usage.md 7.1, DECISIONS 40.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,11 +76,17 @@ def query_span(query: UsageQuery, *, time_zone: str, account_numbers: Sequence[i
 
 
 def _states(question: _Question, query: UsageQuery, span: Span, fields: Iterable[str]) -> list[pl.LazyFrame]:
-    """The states that answer the question for whole days, if they have the fields; months where no group is shorter."""
+    """The states that answer the question for whole days, if they have the fields.
+
+    Pooled ones where no account is asked for, those by month where no group is shorter.
+    """
     states = question.usage.states
     days = states.get(question.spec) if {*fields} <= {question.unique} else None
     if days is None or query.frequency is Frequency.HOUR or not span.has_whole_days:
         return []
+    pooled = None if query.is_by_account or span.names_accounts else states.get(question.spec.pooled)
+    if pooled is not None:
+        return [span.whole_days(pooled)]
     return span.states(days, states.get(question.spec.by_month) if query.frequency in _MONTHS else None)
 
 
@@ -207,7 +214,8 @@ def newest_days(
     span = query_span(query, time_zone=time_zone, account_numbers=account_numbers)
     found = {}
     for meter_id, one in usage.items():
-        states = one.states.get(StateSpec(meter_id))
+        by_account = one.states.get(StateSpec(meter_id))
+        states = by_account if span.names_accounts else one.states.get(StateSpec(meter_id).pooled, by_account)
         if states is not None and span.has_whole_days and not query.filters(meter_id):
             counts = span.whole_days(states).group_by("date").agg(pl.col(ROWS).sum()).sort("date", descending=True)
             found[meter_id] = counts.filter(pl.col(ROWS).cum_sum() > query.limit).select("date").head(1)

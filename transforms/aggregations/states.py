@@ -1,13 +1,15 @@
-"""Partial states per account and event day or month: which are kept, how they are computed, how they merge.
+"""Partial states per account and event day or month, or day of all accounts: which are kept, how they are computed, how they merge.
 
 Put here the rows of ``daily_aggregates``. Keep out the methods themselves (functions.py) and storage.
 
 Columns: the declared ones of the dataset, then ``rows``, then ``segment_index`` where the state is split by segment (null:
 no segment matches), then for UNIQUE ``<code>.value`` (a null value is a row too: it tells usage without a value from no
-usage), then ``<code>.<part>``. In a state by month ``date`` is the last event day of the row. Declared names, ``rows`` and
-``segment_index`` have no dot, columns of fields have one that no code can hold, so nothing collides whatever a field is
-called.
+usage), then ``<code>.<part>``. In a state by month ``date`` is the last event day of the row, in a pooled one
+``account_number`` is null. Declared names, ``rows`` and ``segment_index`` have no dot, columns of fields have one that no
+code can hold, so nothing collides whatever a field is called.
 """
+
+from dataclasses import replace
 
 import polars as pl
 
@@ -41,7 +43,7 @@ def spec_of(aggregation: Aggregation) -> StateSpec | None:
 def state_specs(configuration: Configuration) -> tuple[StateSpec, ...]:
     """Every state that the organization's meters and aggregations call for, by day and by month, sorted.
 
-    The numeric state of every meter is kept in any case: the Data Explorer reads it.
+    The numeric state of every meter is kept in any case, and pooled as well: the Data Explorer reads it.
     """
     meters = configuration.entities(Meter)
     wanted = {StateSpec(meter_id) for meter_id in meters}
@@ -49,7 +51,8 @@ def state_specs(configuration: Configuration) -> tuple[StateSpec, ...]:
         spec = spec_of(aggregation)
         if spec is not None and spec.meter_id in meters:
             wanted.add(spec)
-    return tuple(sorted((*wanted, *(spec.by_month for spec in wanted)), key=lambda spec: (spec.meter_id, spec.key)))
+    pooled = (StateSpec(meter_id).pooled for meter_id in meters)
+    return tuple(sorted((*wanted, *(spec.by_month for spec in wanted), *pooled), key=lambda spec: (spec.meter_id, spec.key)))
 
 
 def state_parts(spec: StateSpec, meter: Meter) -> tuple[tuple[str, str], ...]:
@@ -77,7 +80,8 @@ def state_keys(spec: StateSpec) -> tuple[str, ...]:
 
 def state_order(spec: StateSpec) -> tuple[str, ...]:
     """The columns that a state's rows are stored by: those of a month are together by account, so that few accounts are found fast."""
-    return tuple(name for name in _COLUMNS if name != "date" or spec.grain is Grain.DAY)
+    left_out = {Grain.DAY: "", Grain.MONTH: "date", Grain.POOLED: "account_number"}[spec.grain]
+    return tuple(name for name in _COLUMNS if name != left_out)
 
 
 def state_schema(spec: StateSpec, meter: Meter) -> dict[str, pl.DataType | type[pl.DataType]]:
@@ -100,8 +104,9 @@ def with_value(rows: pl.LazyFrame, code: str) -> pl.LazyFrame:
 
 
 def _grouping(spec: StateSpec) -> tuple[tuple[str, ...], tuple[pl.Expr, ...]]:
-    """The columns that tell a state's rows apart, and what becomes of the day where it is none of them."""
-    return (*state_order(spec), *state_keys(spec)), () if spec.grain is Grain.DAY else (pl.col("date").max(),)
+    """The columns that tell a state's rows apart, and what becomes of the day or the account where it is none of them."""
+    also = {Grain.DAY: (), Grain.MONTH: (pl.col("date").max(),), Grain.POOLED: (pl.lit(None, dtype=pl.Int32).alias("account_number"),)}
+    return (*state_order(spec), *state_keys(spec)), also[spec.grain]
 
 
 def daily_states(spec: StateSpec, meter: Meter, measurements: pl.LazyFrame) -> pl.LazyFrame:
@@ -115,6 +120,9 @@ def daily_states(spec: StateSpec, meter: Meter, measurements: pl.LazyFrame) -> p
     Returns:
         Dataset ``daily_aggregates`` with the columns of :func:`state_schema`; ``rows`` adds up to the measurements.
     """
+    if spec.grain is Grain.POOLED:
+        # By way of the accounts: whether a total can be given must not depend on which states an answer is made from.
+        return merged_states(spec, meter, daily_states(replace(spec, grain=Grain.DAY), meter, measurements))
     rows = segmented(measurements, spec.fields, spec.segments).with_columns(pl.col("date").dt.month_start().alias("month"))
     if spec.kind is StateKind.UNIQUE:
         rows = with_value(rows, spec.field)

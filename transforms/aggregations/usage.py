@@ -60,15 +60,19 @@ class StateKind(StrEnum):
 
 
 class Grain(StrEnum):
-    """The span of time that one row of a state is about: an event day, or a calendar month of them."""
+    """What one row of a state is about.
+
+    DAY: an account's event day. MONTH: a calendar month of them. POOLED: an event day of all accounts together.
+    """
 
     DAY = "day"
     MONTH = "month"
+    POOLED = "pooled"
 
 
 @dataclass(frozen=True)
 class StateSpec:
-    """A kind of partial state kept per account and event day or month.
+    """A kind of partial state kept per account and event day or month, or per event day of all accounts.
 
     Attributes:
         meter_id: The meter.
@@ -77,7 +81,8 @@ class StateSpec:
         fields: segmentedFields in declared order, when the state is split by segment; else empty.
         segments: The segments as value tuples in that order. Splitting by them, and not by every combination of values,
             keeps such a state small.
-        grain: A row per day, or per month: whole months are answered from a thirtieth of the rows.
+        grain: A row per account and day; or per account and month: whole months are answered from a thirtieth of the rows;
+            or per day: what asks for no account is answered from a handful.
     """
 
     meter_id: str
@@ -93,10 +98,15 @@ class StateSpec:
         return replace(self, grain=Grain.MONTH)
 
     @cached_property
+    def pooled(self) -> "StateSpec":
+        """The same state of all accounts together."""
+        return replace(self, grain=Grain.POOLED)
+
+    @cached_property
     def key(self) -> str:
         """Stable folder name, unique among the specs of a meter.
 
-        ``numeric``, ``month-numeric``, ``unique-user``, ``totals-qty.<digest of the segments>``.
+        ``numeric``, ``month-numeric``, ``pooled-numeric``, ``unique-user``, ``totals-qty.<digest of the segments>``.
         """
         head = f"{self.kind}-{self.field}" if self.field else str(self.kind)
         head = head if self.grain is Grain.DAY else f"{self.grain}-{head}"

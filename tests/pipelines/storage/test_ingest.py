@@ -85,6 +85,7 @@ class Site:
                 assert stored.height == kept.filter(pl.col("month").is_in(list(usage.merged[spec]))).height
                 count[spec.grain] += 1
         assert count[Grain.DAY] == count[Grain.MONTH]
+        assert count[Grain.POOLED] > 0
         return count[Grain.DAY]
 
     def rejected(self) -> pl.DataFrame:

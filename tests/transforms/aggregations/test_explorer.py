@@ -14,7 +14,7 @@ from tests.transforms.aggregations.frames import aggregation, configuration, mea
 from transforms.aggregations.aggregate import WINDOW, quantities
 from transforms.aggregations.explorer import explored, newest_days, raw_measurements
 from transforms.aggregations.states import daily_states, state_specs
-from transforms.aggregations.usage import MeterUsage
+from transforms.aggregations.usage import MeterUsage, StateSpec
 from transforms.aggregations.usage_query import FUNCTIONS, Frequency, UsageQuery, checked_query
 from transforms.entities.documents import validated
 from transforms.entities.usage import Method
@@ -195,6 +195,32 @@ def test_months_days_and_detail_give_the_same_rows_in_the_same_order(  # noqa: P
         for has_states in (True, False)
     ]
     assert rows_of[0].equals(rows_of[1])
+
+
+@pytest.mark.parametrize("frequency", [None, "DAY", "WEEK", "MONTH", "QUARTER"])
+def test_days_of_all_accounts_are_read_from_pooled_states_alone(frequency: str | None) -> None:
+    start = datetime(2025, 3, 1, tzinfo=UTC)
+    own = numbered([{"account": n, "at": timedelta(days=n), "region": "eu", "user": None, "qty": Decimal(n), "cost": 0} for n in (1, 2, 3)], start)
+    whole = usage_of({"meter": own}, "UTC", has_states=True)["meter"]
+    unread = pl.LazyFrame({"account_number": [1]}).map_batches(_never)
+    pooled = StateSpec("meter").pooled
+    usage = {"meter": MeterUsage(METER, unread, {spec: frame if spec == pooled else unread for spec, frame in whole.states.items()})}
+    body = {
+        "startDate": start.isoformat(),
+        "endDate": datetime(2025, 4, 1, tzinfo=UTC).isoformat(),
+        "aggregations": [one for one in ASKED if one["meterId"] == "meter" and one["function"] not in ("LATEST", "UNIQUE")],
+        "groups": [{"groupType": "TIME", "frequency": frequency}] if frequency else [],
+    }
+    query = checked_query(validated(UsageQuery, body), METERS)
+    found = explored(query, time_zone="UTC", usage=usage, account_numbers=None).collect()
+    assert found["qty.SUM"].sum() == 6
+    assert found["user.COUNT"].sum() == 0
+    listed = validated(UsageQuery, {"startDate": body["startDate"], "endDate": body["endDate"], "limit": 1})
+    assert newest_days(listed, time_zone="UTC", usage=usage, account_numbers=None)["meter"].collect().item() == date(2025, 3, 3)
+
+
+def _never(_: Any) -> Any:
+    raise AssertionError("this must not be read")
 
 
 @given(st.lists(rows, min_size=1, max_size=20), st.booleans())

@@ -228,6 +228,28 @@ def test_a_merged_month_is_counted_without_its_values() -> None:
     assert got == {("UNIQUE", None): 2, ("SUM_qty", None): 4, ("LATEST_qty", None): 1, ("COUNT_1", 2): 2, ("COUNT_1", 0): 2}
 
 
+def test_a_merged_month_is_not_all_there_is_of_a_window_that_begins_before_it() -> None:
+    zone = "America/New_York"
+    start, first, end = (local(bound, zone) for bound in ((date(2025, 1, 31), 60 * 23), (date(2025, 2, 1), 0), (date(2025, 3, 1), 0)))
+    base = {"account": 1, "field ts": None, "region": "eu"}
+    own = [
+        base | {"ts": ts, "uid": f"u{n}", "user": user, "qty": Decimal(qty)}
+        for n, (ts, user, qty) in enumerate(
+            ((start - timedelta(minutes=1), "a", 1000), (start, "b", 100), (first, "c", 20), (end - timedelta(minutes=1), "c", 3), (end, "a", 1000))
+        )
+    ]
+    windows = [
+        {"aggregation_id": one, "account_number": 1, "window_start": start, "window_end": end}
+        for one in ("SUM_qty", "UNIQUE", "MAX_qty", "LATEST_qty")
+    ]
+    found = quantities(
+        pl.DataFrame(windows, schema=WINDOW),
+        configuration=configuration(METER, *EVERY.values(), time_zone=zone),
+        usage={"meter": usage_of([own], zone, has_states=True, months=frozenset({date(2025, 2, 1)}))},
+    ).collect()
+    assert dict(found.select("aggregation_id", "quantity").iter_rows()) == {"SUM_qty": 123, "UNIQUE": 2, "MAX_qty": 100, "LATEST_qty": 3}
+
+
 def _never(_: Any) -> Any:
     raise AssertionError("this must not be read")
 

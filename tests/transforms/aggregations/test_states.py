@@ -25,7 +25,9 @@ DAILY = (
     StateSpec("meter", StateKind.LATEST, "date"),
     StateSpec("meter", StateKind.LATEST, "date", FIELDS, SEGMENTS),
 )
-SPECS = (*DAILY, *(spec.by_month for spec in DAILY))
+SPECS = (*DAILY, *(spec.by_month for spec in DAILY), *(spec.pooled for spec in DAILY))
+#: The column that is no key of a state.
+LEFT_OUT = {Grain.DAY: None, Grain.MONTH: "date", Grain.POOLED: "account_number"}
 START = datetime(2025, 3, 31, 12, tzinfo=UTC)
 value = st.one_of(st.none(), st.decimals(min_value=-(10**9), max_value=10**9, places=12, allow_nan=False))
 rows = st.fixed_dictionaries(
@@ -62,8 +64,9 @@ def test_any_split_in_any_order_merges_into_the_whole(drawn: list[dict[str, Any]
     collected = together.collect()
     assert dict(collected.schema) == {**DAILY_AGGREGATES.schema, **state_schema(spec, METER)}
     assert collected["rows"].sum() == len(own)
-    keys = [*(name for name in DAILY_AGGREGATES.columns if spec.grain is Grain.DAY or name != "date"), *state_keys(spec)]
+    keys = [*(name for name in DAILY_AGGREGATES.columns if name != LEFT_OUT[spec.grain]), *state_keys(spec)]
     assert collected.select(keys).n_unique() == collected.height
+    assert collected["account_number"].null_count() == (collected.height if spec.grain is Grain.POOLED else 0)
     assert (collected["month"] == collected["date"].dt.month_start()).all()
 
 
@@ -96,6 +99,24 @@ def test_a_month_has_one_row_with_its_last_day_and_values_to_count() -> None:
     )
 
 
+def test_a_pooled_day_adds_up_its_accounts() -> None:
+    own = [
+        {"account": n, "ts": ts, "uid": f"u{n}", "rows": None if n == 3 else Decimal(n), "month": "a", "latest_ts": None}
+        for n, ts in ((1, START), (2, START), (3, START), (4, START + timedelta(hours=12)))
+    ]
+    columns = ["date", "account_number", "rows", "rows.count", "rows.sum", "rows.min", "rows.max", "month.count", "latest_ts.count"]
+    states = daily_states(StateSpec("meter").pooled, METER, frame(own)).select(columns).sort("date").collect()
+    assert states.rows() == [(date(2025, 3, 31), None, 3, 2, 3, 1, 2, 3, 0), (date(2025, 4, 1), None, 1, 1, 4, 4, 4, 1, 0)]
+
+
+@given(st.lists(st.integers(-3, 9).map(lambda n: Decimal(n) * 10**25), min_size=1, max_size=8))
+def test_a_pooled_total_is_given_exactly_where_that_of_the_accounts_is(drawn: list[Decimal]) -> None:
+    own = frame([{"account": n, "ts": START, "rows": number} for n, number in enumerate(drawn)])
+    by_account, pooled = (daily_states(spec, METER, own) for spec in (StateSpec("meter"), StateSpec("meter").pooled))
+    parts = (("rows", "count"), ("rows", "sum"))
+    assert merged(pooled, ["date"], parts).collect().equals(merged(by_account, ["date"], parts).collect())
+
+
 def test_which_states_are_kept() -> None:
     other = meter(meter_id="other", code="other")
     segmented = {"segmentedFields": ["user", "region"], "segments": [{"user": "*", "region": "*"}]}
@@ -117,7 +138,9 @@ def test_which_states_are_kept() -> None:
     digest, other = daily[-2].key.partition(".")[2], StateSpec("", StateKind.TOTALS, "qty", ("user", "region"), (("*", "eu"),)).key
     assert other != f"totals-qty.{digest}"
     monthly = {spec.by_month for spec in daily}
-    assert monthly == {*found} - {*daily}
+    pooled = {StateSpec("meter").pooled, StateSpec("other").pooled}
+    assert monthly | pooled == {*found} - {*daily}
+    assert {spec.key for spec in pooled} == {"pooled-numeric"}
     assert {spec.key for spec in monthly} == {f"month-{spec.key}" for spec in daily}
     assert list(found) == sorted(found, key=lambda spec: (spec.meter_id, spec.key))
     assert [(spec.meter_id, spec.key) for spec in daily] == [

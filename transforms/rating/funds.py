@@ -52,7 +52,7 @@ def due_funds(configuration: Configuration, due: pl.DataFrame, zone: str) -> pl.
     """The funds of the accounts that the run bills; see FUNDS, with ``draw_rank`` (UInt32), their order within the account."""
     billed = due.filter(pl.col("role") == Role.ACCOUNT.value).select(account_id="billed_id", bill_currency="bill_currency").unique("account_id")
     funds = pl.concat([_commitments(configuration, zone), _balances(configuration)])
-    ordered = funds.join(billed, on="account_id").select(*FUNDS).sort("account_id", *_order(), nulls_last=True)
+    ordered = funds.drop("bill_currency").join(billed, on="account_id").select(*FUNDS).sort("account_id", *_order(), nulls_last=True)
     return ordered.with_columns(draw_rank=pl.int_range(pl.len(), dtype=pl.UInt32).over("account_id"))
 
 
@@ -61,7 +61,8 @@ def with_grants(funds: pl.DataFrame, configuration: Configuration, rates: Sequen
 
     A grant's currency is the unit of an aggregation, and nobody says what it is worth in the bill's currency.
     """
-    units = {a.unit for a in (*configuration.entities(Aggregation).values(), *configuration.entities(CompoundAggregation).values())}
+    simple, compound = configuration.entities(Aggregation).values(), configuration.entities(CompoundAggregation).values()
+    units = {a.unit for a in simple} | {a.unit for a in compound}
     worthless = [number for number, exchange in enumerate(rates) if exchange.rate is None]
     is_grant = (pl.col("fund_kind") == BALANCE) & pl.col("currency").is_in(list(units)) & pl.col("exchange").is_in(worthless)
     return funds.with_columns(is_grant=is_grant)

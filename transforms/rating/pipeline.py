@@ -25,7 +25,7 @@ from transforms.rating.lines import STEPPED_LINES
 from transforms.rating.minimum_spends import minimum_spends
 from transforms.rating.run import LEDGER, BillRun, BillRunResult
 from transforms.rating.standing_charges import standing_charges
-from transforms.rating.state import DRAWN, Progress, resolved
+from transforms.rating.state import DRAWN, Progress, Rating, resolved
 from transforms.rating.unmatched_usage import unmatched_usage
 from transforms.rating.usage_charges import rated_usage, usage_charges
 from transforms.rating.usage_credits import usage_credits
@@ -72,6 +72,16 @@ def billed(configuration: Configuration, usage: Mapping[str, MeterUsage], run: B
         See ``BillRunResult``. The same arguments give the same bytes, whatever the order of rows.
     """
     rating = resolved(configuration, usage, run, pl.DataFrame(schema=LEDGER) if ledger is None else ledger)
+    lines, draws = _lines(rating)
+    headers, failures = bills(rating, lines)
+    made = headers.filter("is_made")
+    # Before the line items, which take the most memory.
+    unmatched = unmatched_usage(rating, headers)
+    return BillRunResult(made.select(*BILLS.columns), line_items(rating, lines, headers), failures, unmatched, stored_draws(rating, draws, made))
+
+
+def _lines(rating: Rating) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All lines, ordered, with ``bill``; then the draws of the steps. What they are made from is not kept beside them."""
     progress = Progress(rating, *rated_usage(rating), pl.DataFrame(schema=STEPPED_LINES), pl.DataFrame(schema=DRAWN))
     for position, step in enumerate(STEPS):
         if step.lines is not None:
@@ -79,11 +89,7 @@ def billed(configuration: Configuration, usage: Mapping[str, MeterUsage], run: B
         if step.changed is not None:
             progress = step.changed(progress, position)
     split = billed_to_parents(broken_down(progress.lines, progress.shares, rating.exchanges), rating)
-    lines = ordered(split.with_columns(rating.due["bill"].gather(split["due"])))
-    headers, failures = bills(rating, lines)
-    made = headers.filter("is_made").select(*BILLS.columns)
-    draws = stored_draws(rating, progress.draws, headers.filter("is_made"))
-    return BillRunResult(made, line_items(rating, lines, headers), failures, unmatched_usage(rating, headers), draws)
+    return ordered(split.with_columns(rating.due["bill"].gather(split["due"]))), progress.draws
 
 
 __all__ = ["STEPS", "BillRun", "BillRunResult", "Step", "billed"]

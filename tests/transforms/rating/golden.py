@@ -6,7 +6,6 @@ defaults: product ``p`` (Product), meter ``m`` with the measure ``qty``, aggrega
 """
 
 import json
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -17,6 +16,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import yaml
 
+from tests.transforms.rating.golden_frames import an_id, bands, frames, instant, small_entities, transactions, with_draws
 from transforms.aggregations.usage import MeterUsage, field_column
 from transforms.configuration import ACCOUNT_PLANS_SCHEMA, ACCOUNTS_SCHEMA, Configuration
 from transforms.datasets import MEASUREMENTS
@@ -28,28 +28,6 @@ from transforms.money import DECIMAL
 from transforms.rating.pipeline import BillRun, BillRunResult, billed
 
 CASES = Path(__file__).parent / "cases"
-
-
-def an_id(kind: str, code: str) -> str:
-    """The id of the entity with that code."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{code}"))
-
-
-def instant(text: str | date | datetime | None) -> datetime | None:
-    """A UTC instant; a day stands for its midnight."""
-    if text is None:
-        return None
-    if isinstance(text, datetime):
-        return text if text.tzinfo else text.replace(tzinfo=UTC)
-    if isinstance(text, date):
-        return datetime(text.year, text.month, text.day, tzinfo=UTC)
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def bands(rows: Iterable[Iterable[Any]]) -> list[dict[str, Any]]:
-    """[lowerLimit, fixedPrice, unitPrice] as pricing bands."""
-    return [dict(zip(("lowerLimit", "fixedPrice", "unitPrice"), map(str, row), strict=True)) for row in rows]
 
 
 class World:
@@ -64,6 +42,8 @@ class World:
         self._add_price_side()
         self.accounts = self._accounts()
         self.account_plans = self._account_plans()
+        self.frames = frames(case)
+        self.ledger = transactions(case)
 
     def _add(self, kind: type[Entity], code: str, body: Mapping[str, Any]) -> None:
         entity = kind.model_validate({"name": code, "code": code, **body, "id": an_id(kind.__name__, code)})
@@ -95,6 +75,8 @@ class World:
             self._add(PlanTemplate, code, {**filled, "productId": an_id("Product", filled["product"])})
         for code, body in self.case.get("plans", {"plan": {}}).items():
             self._add(Plan, code, self._with_products({**body, "planTemplateId": an_id("PlanTemplate", body.get("template", "t"))}))
+        for kind, code, body in small_entities(self.case):
+            self._add(kind, code, self._with_products(body))
         for number, body in enumerate(self.case.get("pricings", [])):
             owner = (
                 {"planTemplateId": an_id("PlanTemplate", body["template"])}
@@ -106,7 +88,9 @@ class World:
                 if "compound" in body
                 else {"aggregationId": an_id("Aggregation", body.get("aggregation", "calls"))}
             )
-            rest = {k: v for k, v in body.items() if k not in ("bands", "plan", "template", "aggregation", "compound")}
+            rest = {k: v for k, v in body.items() if k not in ("bands", "plan", "template", "aggregation", "compound", "overage")}
+            if "overage" in body:
+                rest["overagePricingBands"] = bands(body["overage"])
             dates = {k: instant(rest.pop(k, None)) for k in ("startDate", "endDate")}
             dates["startDate"] = dates["startDate"] or datetime(2000, 1, 1, tzinfo=UTC)
             code = body.get("code", f"pricing-{number}")
@@ -136,23 +120,31 @@ class World:
             {
                 "account_plan_id": an_id("AccountPlan", f"{number}/{body.get('account', 'a')}"),
                 "account_id": an_id("Account", body.get("account", "a")),
-                "plan_id": an_id("Plan", body.get("plan", "plan")),
-                "plan_group_id": None,
+                "plan_id": None if "group" in body else an_id("Plan", body.get("plan", "plan")),
+                "plan_group_id": an_id("PlanGroup", body["group"]) if "group" in body else None,
                 "start_date": instant(body["startDate"]),
                 "end_date": instant(body.get("endDate")),
                 "bill_epoch": body.get("billEpoch"),
-                "contract_id": body.get("contractId"),
+                "contract_id": an_id("Contract", body["contract"]) if "contract" in body else None,
                 "child_billing_mode": body.get("childBillingMode"),
                 "custom_fields": "{}",
             }
-            for number, body in enumerate(self.case["accountPlans"])
+            for number, body in enumerate(self.case.get("accountPlans", []))
         ]
         return pl.DataFrame(rows, schema=ACCOUNT_PLANS_SCHEMA)
 
     @property
     def configuration(self) -> Configuration:
         return Configuration(
-            "org", datetime(2030, 1, 1, tzinfo=UTC), self.organization, CustomFields(), self.small, self.accounts, self.account_plans, "hash"
+            "org",
+            datetime(2030, 1, 1, tzinfo=UTC),
+            self.organization,
+            CustomFields(),
+            self.small,
+            self.accounts,
+            self.account_plans,
+            "hash",
+            self.frames,
         )
 
     @property
@@ -181,7 +173,10 @@ class World:
         return pl.DataFrame(data, schema=schema)
 
     def billed(self, run: Mapping[str, Any]) -> BillRunResult:
-        return billed(self.configuration, self.usage, bill_run(run))
+        """The run's result; what it draws stands in the ledger of the runs after it."""
+        result = billed(self.configuration, self.usage, bill_run(run), self.ledger)
+        self.ledger = with_draws(self.ledger, result)
+        return result
 
 
 def bill_run(body: Mapping[str, Any]) -> BillRun:
@@ -229,8 +224,25 @@ _LINE = {
     "product": "product_id",
     "plan": "plan_id",
     "child": "child_account_code",
+    "commitment": "commitment_id",
+    "balance": "balance_id",
+    "counter": "counter_id",
+    "charge": "charge_id",
+    "contract": "contract_id",
+    "group": "plan_group_id",
 }
-_IDS = {"pricing": "Pricing", "accounting": "Product", "product": "Product", "plan": "Plan"}
+_IDS = {
+    "pricing": "Pricing",
+    "accounting": "Product",
+    "product": "Product",
+    "plan": "Plan",
+    "commitment": "Commitment",
+    "balance": "Balance",
+    "counter": "Counter",
+    "charge": "Charge",
+    "contract": "Contract",
+    "group": "PlanGroup",
+}
 
 
 def _plain(value: Any) -> Any:
@@ -243,7 +255,7 @@ def _plain(value: Any) -> Any:
 
 def _wanted(key: str, value: Any) -> Any:
     if key in _IDS:
-        return an_id(_IDS[key], value)
+        return None if value is None else an_id(_IDS[key], value)
     if key in ("start", "end"):
         return _plain(instant(value))
     if isinstance(value, date):

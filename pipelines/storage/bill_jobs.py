@@ -88,6 +88,20 @@ def _checked(connection: Connection, org_id: str, request: Request) -> None:
     if unknown:
         message = f"{field}: no such {noun} in this organization: {', '.join(unknown)}"
         raise EntityInvalid(message, tuple(FieldProblem(f"{field}[{ids.index(i)}]", f"no {noun} has the id {i}") for i in unknown))
+    if isinstance(request, BillJobRequest):
+        refuse_unknown_currency(connection, org_id, request)
+
+
+def refuse_unknown_currency(connection: Connection, org_id: str, request: BillJobRequest) -> None:
+    """Raise EntityInvalid when the request's target currency is none of the organization's, whose rounding the bills would have."""
+    currencies = METADATA.tables["currencies"].c
+    wanted = request.target_currency
+    known = connection.scalars(sa.select(currencies.code).where(currencies.org_id == org_id).order_by(currencies.code)).all() if wanted else []
+    if wanted and wanted not in known:
+        possible = ", ".join(code for code in known if code)
+        raise EntityInvalid.of(
+            "targetCurrency", f"targetCurrency: there is no Currency with code {wanted!r} in this organization (there are {possible})"
+        )
 
 
 def created(connection: Connection, org_id: str, request: Request, *, created_by: str | None) -> BillJob:

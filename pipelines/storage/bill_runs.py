@@ -136,6 +136,7 @@ def ran(database: Database, lake: Lake, landing_root: Path, claim: BillJob) -> J
             bill_ids |= set(result.bills["bill_id"])
             failed |= set(result.failures["account_id"])
             failures += _failures(result)
+            del result  # else its lines stay in memory while those of the next shard are computed
         failures += scope.missing(bill_ids, failed)
     bill_lines.committed(lake, claim.org_id, calculation_id, files)
     bills = pl.concat(headers)
@@ -191,7 +192,7 @@ def previewed(
     The request must name exactly one account and a frequency.
 
     Raises:
-        EntityInvalid: The request names no account or several, or no frequency.
+        EntityInvalid: The request names no account or several, no frequency, or a currency that the organization does not have.
         NotFound: The account does not exist.
         Unratable: The bill can't be computed; the message says why.
         Refused: The account has no bill for that date.
@@ -200,6 +201,8 @@ def previewed(
         raise EntityInvalid.of("accountIds", "a preview is of one account: give exactly one id in accountIds")
     if request.billing_frequency is None:
         raise EntityInvalid.of("billingFrequency", "a preview is of one bill: give its billingFrequency")
+    with database.transaction() as connection:
+        bill_jobs.refuse_unknown_currency(connection, org_id, request)
     account_id = request.account_ids[0]
     given = inputs(database, lake, landing_root, org_id)
     if account_id not in given.configuration.accounts["account_id"]:

@@ -15,6 +15,7 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 def test_a_job_is_answered_as_it_was_asked(sdk: M3ter, database: Database, organization: Credentials) -> None:
     account = account_of(database, organization.org_id, "acme")
+    sdk.currencies.create(name="Euro", code="EUR")
     job = sdk.bill_jobs.create(
         account_ids=[account.id],
         billing_frequency="MONTHLY",
@@ -46,6 +47,7 @@ def test_a_job_is_answered_as_it_was_asked(sdk: M3ter, database: Database, organ
         ({"lastDateInBillingPeriod": "2025-02-30"}, "lastDateInBillingPeriod"),
         ({"timezone": "Mars/Olympus"}, "timezone"),
         ({"targetCurrency": "EURO"}, "targetCurrency"),
+        ({"targetCurrency": "EUR"}, "targetCurrency"),
         ({"currencyConversions": [{"from": "EUR", "to": "USD", "multiplier": 0}]}, "currencyConversions[0].multiplier"),
         ({"currencyConversions": [{"from": "EUR", "to": "USD"}] * 251}, "currencyConversions"),
     ],
@@ -55,6 +57,16 @@ def test_a_wrong_request_is_named_and_leaves_no_job(api: Any, body: dict[str, An
     assert answer.status_code == 400
     assert field in [error["field"] for error in answer.json()["errors"]]
     assert api.get(f"/organizations/{api.org_id}/billjobs").json() == {"data": []}
+
+
+def test_a_target_currency_is_one_of_the_organizations(api: Any, database: Database) -> None:
+    bills, account = f"/organizations/{api.org_id}/bills", account_of(database, api.org_id, "acme")
+    body = {"targetCurrency": "EUR", "billingFrequency": "MONTHLY", "lastDateInBillingPeriod": "2025-01-31", "accountIds": [account.id]}
+    answer = api.post(f"{bills}/preview", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "targetCurrency")
+    assert answer.json()["message"] == "targetCurrency: there is no Currency with code 'EUR' in this organization (there are USD)"
+    api.post(f"/organizations/{api.org_id}/picklists/currency", json={"name": "Euro", "code": "EUR"})
+    assert api.post(f"/organizations/{api.org_id}/billjobs", json=body).json()["targetCurrency"] == "EUR"
 
 
 def test_the_eleventh_unfinished_job_is_refused(sdk: M3ter) -> None:

@@ -5,7 +5,7 @@ Lines with the same number of bands are laid out line by line, which makes sums 
 what a band holds and costs before rounding; keep out currencies and rounding (``rating/finish.py``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -48,17 +48,40 @@ class BandTable:
     offers: pl.DataFrame
 
 
-def band_table(offers: tuple[Offer, ...]) -> BandTable:
-    """The bands of every offer, looked up by position."""
+@dataclass(frozen=True)
+class PriceList:
+    """The bands of one pricing.
+
+    Attributes:
+        pricing_id: The pricing.
+        bands: In any order.
+        cumulative: Each band at its own price, else all units at the price of the highest band reached.
+        per: quantityPerUnit.
+        is_measured: Quantity and units are the same number.
+    """
+
+    pricing_id: str
+    bands: list[PricingBand]
+    cumulative: bool
+    per: Decimal = Decimal(1)
+    is_measured: bool = True
+
+
+def price_list(offer: Offer) -> PriceList:
+    """The bands that rate an offer's usage."""
+    per = exact(offer.aggregation.quantity_per_unit)
+    is_measured = per == 1 and offer.aggregation.rounding is Rounding.NONE
+    return PriceList(offer.pricing.id, offer.pricing.pricing_bands, offer.pricing.cumulative, per, is_measured)
+
+
+def band_table(lists: Iterable[PriceList]) -> BandTable:
+    """The bands of every price list, looked up by its position."""
     rows: list[tuple[object, ...]] = []
     heads: list[tuple[object, ...]] = []
-    for number, offer in enumerate(offers):
-        bands = sorted(offer.pricing.pricing_bands, key=lambda b: b.lower_limit)
-        per = exact(offer.aggregation.quantity_per_unit)
-        is_measured = per == 1 and offer.aggregation.rounding is Rounding.NONE
-        cumulative = offer.pricing.cumulative
-        heads.append((len(rows), len(bands), len(bands) if cumulative else 1, cumulative, is_measured, per))
-        rows += [_row(number, n, bands, offer.pricing.id, per) for n in range(len(bands))]
+    for number, one in enumerate(lists):
+        bands = sorted(one.bands, key=lambda b: b.lower_limit)
+        heads.append((len(rows), len(bands), len(bands) if one.cumulative else 1, one.cumulative, one.is_measured, one.per))
+        rows += [_row(number, n, bands, one.pricing_id, one.per) for n in range(len(bands))]
     head_schema: dict[str, pl.DataType | type[pl.DataType]] = {
         "first": pl.UInt32,
         "count": pl.UInt32,

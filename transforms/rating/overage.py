@@ -14,7 +14,7 @@ from transforms.billing.conversions import finished
 from transforms.datasets import BAND
 from transforms.money import DECIMAL
 from transforms.rating.amounts import ZERO, by_part, product, quotient
-from transforms.rating.bands import band_table, rated_bands
+from transforms.rating.bands import PriceList, band_table, price_list, rated_bands
 from transforms.rating.funds import BALANCE, COMMITMENT
 from transforms.rating.lines import LINES, Kind, charges, no_lines
 
@@ -156,16 +156,14 @@ def _overage_lines(rest: pl.DataFrame, rating: "Rating") -> pl.DataFrame:
     rated = rest.filter(is_rated)
     parts = [as_priced.select(pl.col(name).cast(dtype) for name, dtype in LINES.items())]
     if not rated.is_empty():
-        offers = tuple(_with_overage_bands(offer) for offer in rating.offers)
+        overage_table = band_table(map(_overage_prices, rating.offers))
         fresh = rated.drop("bands", "subtotal", "converted_subtotal", "failure").rename({"subject": "offer"})
-        for frame in rated_bands(fresh, band_table(offers), lambda part, bands, n: with_bands(part, bands, n, rating.exchanges)):
+        for frame in rated_bands(fresh, overage_table, lambda part, bands, n: with_bands(part, bands, n, rating.exchanges)):
             lines = frame.rename({"offer": "subject"}).with_columns(kind=kind)
             parts.append(lines.select(pl.col(name).cast(dtype) for name, dtype in LINES.items()))
     return pl.concat(parts)
 
 
-def _with_overage_bands(offer: "Offer") -> "Offer":
-    pricing = offer.pricing
-    if not pricing.overage_pricing_bands:
-        return offer
-    return replace(offer, pricing=pricing.model_copy(update={"pricing_bands": pricing.overage_pricing_bands}))
+def _overage_prices(offer: "Offer") -> PriceList:
+    standard = price_list(offer)
+    return replace(standard, bands=offer.pricing.overage_pricing_bands or standard.bands)

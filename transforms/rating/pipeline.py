@@ -20,6 +20,7 @@ from transforms.billing.siblings import billed_to_parents
 from transforms.configuration import Configuration
 from transforms.datasets import BILLS
 from transforms.rating.charges import charges
+from transforms.rating.counters import counter_charges
 from transforms.rating.draw_downs import drawn_down, stored_draws
 from transforms.rating.lines import STEPPED_LINES
 from transforms.rating.minimum_spends import minimum_spends
@@ -43,7 +44,7 @@ class Step:
 
 STEPS: tuple[Step, ...] = (
     Step("usage", "everything else is measured against what was used; grants have reduced the quantities already", usage_charges),
-    # Counters come here: their charges count as spend, as usage does, so they precede minimum spends.
+    Step("counters", "their charges count as spend, as usage does, so they precede minimum spends", counter_charges),
     Step("standing charges", "owed whatever was used; minimum spends do not count them, credits may cover them", standing_charges),
     Step("minimum spends", "they lift usage and counters, before any credit: pricing into plan, plan into plan group", minimum_spends),
     Step("charges due", "ad hoc charges and fees of balances: lines like the others to the caps of credits", charges),

@@ -14,7 +14,7 @@ from transforms.billing.conversions import Exchange, exchanges
 from transforms.configuration import Configuration
 from transforms.money import DECIMAL
 from transforms.rating.anchors import Role, due_anchors
-from transforms.rating.bands import BandTable, band_table
+from transforms.rating.bands import BandTable, band_table, price_list
 from transforms.rating.counter_offers import CounterOffer, counter_offers
 from transforms.rating.due_charges import due_charges
 from transforms.rating.funds import due_funds, with_grants
@@ -130,7 +130,23 @@ def resolved(configuration: Configuration, usage: Mapping[str, MeterUsage], run:
     due, charges, funds = (frame.join(pairs, on=["currency", "bill_currency"], how="left", maintain_order="left") for frame in (due, charges, funds))
     rates = exchanges(pairs.select("currency", "bill_currency").rows(), configuration, run.currency_conversions)
     funds = with_grants(funds, configuration, rates)
-    return Rating(configuration, usage, run, ledger, zone, terms, groups, offers, band_table(offers), counted, due, headers, charges, funds, rates)
+    return Rating(
+        configuration,
+        usage,
+        run,
+        ledger,
+        zone,
+        terms,
+        groups,
+        offers,
+        band_table(map(price_list, offers)),
+        counted,
+        due,
+        headers,
+        charges,
+        funds,
+        rates,
+    )
 
 
 def _wanted(due: pl.DataFrame, headers: pl.DataFrame, run: BillRun) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -91,7 +91,7 @@ def calculations_of(connection: Connection, bill: Row) -> list[Calculation]:
     period = sa.cast([{"endDate": bill["end_date"].isoformat()}], JSONB)
     candidates = _query().where(c.org_id == bill["org_id"], c.certificates.contains(period)).cte("candidates")
     is_of_bill = sa.exists().where(
-        BILL_JOBS.c.org_id == bill["org_id"], BILL_JOBS.c.id == candidates.c.bill_job_id, BILL_JOBS.c.bill_ids.any(bill["id"])
+        BILL_JOBS.c.org_id == bill["org_id"], BILL_JOBS.c.id == candidates.c.bill_job_id, bill["id"] == sa.any_(BILL_JOBS.c.bill_ids)
     )
     query = sa.select(candidates).where(sa.or_(candidates.c.id == bill["calculation_id"], is_of_bill))
     rows = connection.execute(query.order_by(candidates.c.calculated_at, candidates.c.id)).mappings()

@@ -17,7 +17,20 @@ from api.dependencies import State, state_of
 from api.encoding import json_response
 from api.middleware import LimitedBody, TidyUrl
 from api.openapi import described
-from api.routers import accounts, bill_config, bill_jobs, bills, line_items, measurements, memo_lines, organizations, reference, usage
+from api.routers import (
+    account_plans,
+    accounts,
+    bill_config,
+    bill_jobs,
+    bills,
+    end_dating,
+    line_items,
+    measurements,
+    memo_lines,
+    organizations,
+    reference,
+    usage,
+)
 from pipelines.storage import tables
 from pipelines.storage.database import connected, migrated
 from pipelines.storage.security import KeyVerifier, token_secret
@@ -26,7 +39,7 @@ from pipelines.storage.settings import Settings, settings_of
 assert tables.METADATA.tables, "the tables are declared before anything reads them"
 
 #: In the order of matching: literal paths before the ``{id}`` of others.
-ROUTERS = (measurements, usage, bill_config, bill_jobs, bills, line_items, memo_lines, organizations, accounts, reference)
+ROUTERS = (measurements, usage, bill_config, bill_jobs, bills, line_items, memo_lines, organizations, accounts, account_plans, end_dating, reference)
 
 
 def started(settings: Settings) -> State:

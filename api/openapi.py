@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from api.crud import PREFIX, collection_path
 from transforms.aggregations.usage_query import UsageQuery
 from transforms.billing.job_requests import BillApproveRequest, BillJobRecalculateRequest, BillJobRequest
+from transforms.entities.end_dating import EndDateRequest
 from transforms.entities.fields import fields
 from transforms.entities.registry import RESOURCES
 from transforms.entities.resource import Resource
@@ -50,7 +51,7 @@ _SUBMIT = {
 }
 _STATUS = {"type": "object", "required": ["status"], "properties": {"status": {"enum": ["PENDING", "APPROVED"]}}}
 _GRANT = {"type": "object", "required": ["grant_type"], "properties": {"grant_type": {"const": "client_credentials"}}}
-_REQUESTS: tuple[type[BaseModel], ...] = (BillApproveRequest, BillJobRecalculateRequest, BillJobRequest, UsageQuery)
+_REQUESTS: tuple[type[BaseModel], ...] = (BillApproveRequest, BillJobRecalculateRequest, BillJobRequest, EndDateRequest, UsageQuery)
 #: Method and path of a route of its own -> its body.
 _BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("post", "/oauth/token"): _GRANT,
@@ -61,6 +62,9 @@ _BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("post", f"{PREFIX}/bills/approve"): {"$ref": "#/components/schemas/BillApproveRequest"},
     ("post", f"{PREFIX}/bills/preview"): {"$ref": "#/components/schemas/BillJobRequest"},
     ("put", f"{PREFIX}/bills/{{bill_id}}/status"): _STATUS,
+    ("post", f"{PREFIX}/accountplans/{{id}}/replace"): {"$ref": "#/components/schemas/AccountPlan"},
+    ("put", f"{PREFIX}/accounts/{{id}}/enddatebillingentities"): {"$ref": "#/components/schemas/EndDateRequest"},
+    ("put", f"{PREFIX}/contracts/{{id}}/enddatebillingentities"): {"$ref": "#/components/schemas/EndDateRequest"},
 }
 #: How to call a route: with a token; for a token with the access key and its secret.
 _SECURITY = {"token": {"type": "http", "scheme": "bearer"}, "accessKey": {"type": "http", "scheme": "basic"}}

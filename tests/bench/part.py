@@ -59,6 +59,7 @@ def meterhouse(folder: Path, facts: Mapping[str, Any], *, from_detail: bool) -> 
         files += bill_lines.written(lake, org_id, f"bench-{from_detail}", result.line_items)
         bills.append(result.bills)
         lines.append(result.line_items.select("account_id", "line_item_type", "aggregation_id", "compound_aggregation_id", *LINE[3:]))
+        del result  # as the job does
     bill_lines.committed(lake, org_id, f"bench-{from_detail}", files)
     pl.concat(bills).write_parquet(folder / "out" / "our_bills.parquet")
     seconds = time.perf_counter() - started

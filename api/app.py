@@ -23,12 +23,16 @@ from api.routers import (
     bill_config,
     bill_jobs,
     bills,
+    documents,
+    downloads,
     end_dating,
     line_items,
     measurements,
     memo_lines,
     organizations,
     reference,
+    statement_jobs,
+    statements,
     usage,
 )
 from pipelines.storage import tables
@@ -39,7 +43,7 @@ from pipelines.storage.settings import Settings, settings_of
 assert tables.METADATA.tables, "the tables are declared before anything reads them"
 
 #: In the order of matching: literal paths before the ``{id}`` of others.
-ROUTERS = (measurements, usage, bill_config, bill_jobs, bills, line_items, memo_lines, organizations, accounts, account_plans, end_dating, reference)
+ROUTERS = (measurements, downloads, statement_jobs, usage, bill_config, bill_jobs, documents, statements, bills, line_items, memo_lines, organizations, accounts, account_plans, end_dating, reference)
 
 
 def started(settings: Settings) -> State:

@@ -15,6 +15,7 @@ from pipelines.storage.bill_jobs import BillJob
 from pipelines.storage.config_rows import by_ids
 from transforms.billing.job_requests import BillJobRequest
 from transforms.entities.usage import Product
+from transforms.statements.usage_lines import is_usage_line
 
 #: A list leaves out the billIds of a job with more bills than this; the job itself names them all.
 LISTED_BILL_IDS_MAX = 1_000
@@ -187,7 +188,8 @@ def line_item_document(header: Mapping[str, Any], line: Mapping[str, Any], produ
     """The line item on its own, outside of its bill."""
     calculated_at, actor = header["last_calculated_at"], header["last_modified_by"]
     audit = {"dtCreated": calculated_at, "dtLastModified": calculated_at, "createdBy": actor, "lastModifiedBy": actor}
-    document = {**_line(line, products, "bandUsage"), "billId": header["id"], "version": 1, **audit}
+    has_usage = is_usage_line(line)
+    document = {**_line(line, products, "bandUsage"), "billId": header["id"], "version": 1, "jsonUsageGenerated": has_usage, **audit}
     return {name: value for name, value in document.items() if value is not None}
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands import apply, bill, demo, explore, ingest, organizations, serve, status
+from api.commands import apply, bill, demo, document, explore, ingest, organizations, serve, status
 from api.commands.context import HomeOption, choose_home
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.add_typer(organizations.app, name="org")
 app.command("ingest")(ingest.ingest)
 app.command("apply")(apply.apply)
 app.command("bill")(bill.bill)
+app.command("document")(document.document)
 app.command("explore")(explore.explore)
 app.command("status")(status.status)
 app.command("demo")(demo.demo)

@@ -16,6 +16,7 @@ from transforms.entities.fields import fields
 from transforms.entities.registry import RESOURCES
 from transforms.entities.resource import Resource
 from transforms.measurements.problems import MOST_ITEMS
+from transforms.statements.job_requests import StatementJobRequest, StatementsBatchJobRequest
 
 _ERROR = {
     "type": "object",
@@ -51,7 +52,7 @@ _SUBMIT = {
 }
 _STATUS = {"type": "object", "required": ["status"], "properties": {"status": {"enum": ["PENDING", "APPROVED"]}}}
 _GRANT = {"type": "object", "required": ["grant_type"], "properties": {"grant_type": {"const": "client_credentials"}}}
-_REQUESTS: tuple[type[BaseModel], ...] = (BillApproveRequest, BillJobRecalculateRequest, BillJobRequest, EndDateRequest, UsageQuery)
+_REQUESTS: tuple[type[BaseModel], ...] = (BillApproveRequest, BillJobRecalculateRequest, BillJobRequest, EndDateRequest, StatementJobRequest, StatementsBatchJobRequest, UsageQuery)
 #: Method and path of a route of its own -> its body.
 _BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("post", "/oauth/token"): _GRANT,
@@ -62,6 +63,8 @@ _BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("post", f"{PREFIX}/bills/approve"): {"$ref": "#/components/schemas/BillApproveRequest"},
     ("post", f"{PREFIX}/bills/preview"): {"$ref": "#/components/schemas/BillJobRequest"},
     ("put", f"{PREFIX}/bills/{{bill_id}}/status"): _STATUS,
+    ("post", f"{PREFIX}/statementjobs"): {"$ref": "#/components/schemas/StatementJobRequest"},
+    ("post", f"{PREFIX}/statementjobs/batch"): {"$ref": "#/components/schemas/StatementsBatchJobRequest"},
     ("post", f"{PREFIX}/accountplans/{{id}}/replace"): {"$ref": "#/components/schemas/AccountPlan"},
     ("put", f"{PREFIX}/accounts/{{id}}/enddatebillingentities"): {"$ref": "#/components/schemas/EndDateRequest"},
     ("put", f"{PREFIX}/contracts/{{id}}/enddatebillingentities"): {"$ref": "#/components/schemas/EndDateRequest"},

@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     base_url: str | None = Field(None, description="Address that clients use to reach the API; default `http://<host>:<port>`.")
     api_workers: int = Field(2, ge=1, le=64, description="Number of API processes.")
     token_seconds: int = Field(18_000, ge=60, description="How long an access token is valid, in seconds.")
+    locale: str = Field("en-US", description="Language and conventions of printed bills where neither the reader nor the account says which.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="What the server says: `debug`, `info`, `warning` or `error`."
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from pipelines.storage.bill_tables import BILLS
 from pipelines.storage.entity_tables import TABLES
@@ -101,6 +102,7 @@ def ordered_automatically(connection: Connection, org_id: str, bill_ids: Sequenc
     if not bill_ids:
         return 0
     accounts, organizations = TABLES["Account"], TABLES["OrganizationConfig"]
+    among = BILLS.c.id == sa.any_(sa.literal(list(bill_ids), ARRAY(sa.Text)))  # one parameter, however many bills
     mode = sa.func.coalesce(accounts.c.auto_generate_statement_mode, organizations.c.auto_generate_statement_mode, StatementAutoGenerateMode.NONE)
     is_there = sa.exists().where(
         _C.org_id == BILLS.c.org_id,
@@ -119,7 +121,7 @@ def ordered_automatically(connection: Connection, org_id: str, bill_ids: Sequenc
         )
         .join(accounts, sa.and_(accounts.c.org_id == BILLS.c.org_id, accounts.c.id == BILLS.c.account_id))
         .outerjoin(organizations, organizations.c.org_id == BILLS.c.org_id)
-        .where(BILLS.c.org_id == org_id, BILLS.c.id.in_(bill_ids), mode != StatementAutoGenerateMode.NONE, ~is_there)
+        .where(BILLS.c.org_id == org_id, among, mode != StatementAutoGenerateMode.NONE, ~is_there)
         .order_by(BILLS.c.id)
     )
     names = ("org_id", "id", "bill_id", "status", "include_csv_format", "created_by", "last_modified_by")

@@ -5,6 +5,9 @@ may have split it, an overage may stand beside it): they make one *usage* of the
 together. Keep out the measuring (quantities.py). Source: billing.md 8, DECISIONS 29 and 31.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
 from transforms.configuration import Configuration
@@ -36,6 +39,13 @@ def is_usage() -> pl.Expr:
     has_aggregation = pl.col("aggregation_id").is_not_null() | pl.col("compound_aggregation_id").is_not_null()
     has_period = pl.col("service_period_start").is_not_null() & pl.col("service_period_end").is_not_null()
     return pl.col("line_item_type").is_in(USAGE_TYPES) & has_aggregation & has_period & pl.col("referenced_bill_id").is_null()
+
+
+def is_usage_line(line: Mapping[str, Any]) -> bool:
+    """:func:`is_usage` of one line."""
+    has_aggregation = line["aggregation_id"] is not None or line["compound_aggregation_id"] is not None
+    has_period = line["service_period_start"] is not None and line["service_period_end"] is not None
+    return line["line_item_type"] in USAGE_TYPES and has_aggregation and has_period and line["referenced_bill_id"] is None
 
 
 def with_usage_number(lines: pl.DataFrame) -> pl.DataFrame:

@@ -43,7 +43,24 @@ from pipelines.storage.settings import Settings, settings_of
 assert tables.METADATA.tables, "the tables are declared before anything reads them"
 
 #: In the order of matching: literal paths before the ``{id}`` of others.
-ROUTERS = (measurements, downloads, statement_jobs, usage, bill_config, bill_jobs, documents, statements, bills, line_items, memo_lines, organizations, accounts, account_plans, end_dating, reference)
+ROUTERS = (
+    measurements,
+    downloads,
+    statement_jobs,
+    usage,
+    bill_config,
+    bill_jobs,
+    documents,
+    statements,
+    bills,
+    line_items,
+    memo_lines,
+    organizations,
+    accounts,
+    account_plans,
+    end_dating,
+    reference,
+)
 
 
 def started(settings: Settings) -> State:

@@ -52,7 +52,15 @@ _SUBMIT = {
 }
 _STATUS = {"type": "object", "required": ["status"], "properties": {"status": {"enum": ["PENDING", "APPROVED"]}}}
 _GRANT = {"type": "object", "required": ["grant_type"], "properties": {"grant_type": {"const": "client_credentials"}}}
-_REQUESTS: tuple[type[BaseModel], ...] = (BillApproveRequest, BillJobRecalculateRequest, BillJobRequest, EndDateRequest, StatementJobRequest, StatementsBatchJobRequest, UsageQuery)
+_REQUESTS: tuple[type[BaseModel], ...] = (
+    BillApproveRequest,
+    BillJobRecalculateRequest,
+    BillJobRequest,
+    EndDateRequest,
+    StatementJobRequest,
+    StatementsBatchJobRequest,
+    UsageQuery,
+)
 #: Method and path of a route of its own -> its body.
 _BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("post", "/oauth/token"): _GRANT,

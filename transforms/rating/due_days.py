@@ -17,6 +17,9 @@ from transforms.periods import DAY, REGULAR, Schedule
 from transforms.rating import windows
 from transforms.rating.epochs import general_epoch
 
+#: How long usage of a period may arrive late and still be noticed by the schedule (billing.md 3.3).
+LATE = timedelta(hours=24)
+
 
 def due_last_days(configuration: Configuration, first: date, last: date, *, account_codes: tuple[str, ...] | None = None) -> list[date]:
     """The days of [first, last] on which a billing period of at least one account plan ends.
@@ -57,6 +60,19 @@ def scheduled_slot(at: datetime, *, interval_hours: Decimal, offset_hours: int, 
         local -= timedelta(hours=offset_hours)
     minutes = local.hour * 60 + local.minute
     return local.date(), int(minutes // (interval_hours * 60))
+
+
+def late_usage_until(period_end: datetime, plan_end: datetime | None) -> datetime:
+    """The instant until which usage that arrives late makes a scheduled bill be calculated again: a day after the period, or
+    after the account plan where that ends within the period. Later usage needs a bill job of its own.
+
+    Args:
+        period_end: End of the billing period, exclusive.
+        plan_end: End of the account plan, exclusive; None where it goes on.
+
+    Source: billing.md 3.3.
+    """
+    return min(period_end, plan_end or period_end) + LATE
 
 
 def _index_from(schedule: Schedule, day: date) -> int:

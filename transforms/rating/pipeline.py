@@ -20,6 +20,7 @@ from transforms.billing.siblings import billed_to_parents
 from transforms.configuration import Configuration
 from transforms.datasets import BILLS
 from transforms.rating.charges import charges
+from transforms.rating.commitment_fees import commitment_fees
 from transforms.rating.counters import counter_charges
 from transforms.rating.draw_downs import drawn_down, stored_draws
 from transforms.rating.lines import STEPPED_LINES
@@ -49,7 +50,7 @@ STEPS: tuple[Step, ...] = (
     Step("minimum spends", "they lift usage and counters, before any credit: pricing into plan, plan into plan group", minimum_spends),
     Step("charges due", "ad hoc charges and fees of balances: lines like the others to the caps of credits", charges),
     Step("usage credits", "capped at all other lines so far, of the product or of the bill; product before global", usage_credits),
-    # Commitment fees come here: they pay for the credit that the next step draws, so nothing draws on them.
+    Step("commitment fees", "they pay for the credit that the next step draws, so nothing draws on them", commitment_fees),
     Step(
         "draw-downs and overage",
         "commitments and balances cover the lines that they may, in the account's order; usage that they leave uncovered is overage",

@@ -71,6 +71,11 @@ class Rating:
         """``bill`` and ``due``: the anchor of the billed account of every bill that has one."""
         return self.of_role(Role.ACCOUNT).select("bill", "due").unique("bill", keep="first")
 
+    @property
+    def account_events(self) -> pl.DataFrame:
+        """The anchors of accounts with charges or fees on a day of their own."""
+        return self.of_role(Role.ACCOUNT).filter(pl.col("event_date").is_not_null())
+
     def of_role(self, role: Role) -> pl.DataFrame:
         """The anchors of one role."""
         return self.due.filter(pl.col("role") == role.value)

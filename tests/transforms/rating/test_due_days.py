@@ -14,7 +14,7 @@ from transforms.entities.organization import CustomFields, OrganizationConfig
 from transforms.entities.plans import Plan, PlanTemplate
 from transforms.entities.resource import BillingFrequency
 from transforms.entities.usage import Product
-from transforms.rating.due_days import due_last_days, scheduled_slot
+from transforms.rating.due_days import due_last_days, late_usage_until, scheduled_slot
 from transforms.rating.run import BillRun
 from transforms.rating.selection import due_account_plans
 from transforms.rating.terms import plan_terms
@@ -147,3 +147,10 @@ def test_the_daily_run_is_at_the_offset_in_local_time_also_when_midnight_does_no
     # In Chile clocks go from 23:59 on 6 September 2025 to 01:00 on the 7th.
     skipped = datetime(2025, 9, 7, 4, tzinfo=UTC)
     assert slot(skipped - timedelta(minutes=1), 0, "America/Santiago") != slot(skipped, 0, "America/Santiago")
+
+
+def test_late_usage_counts_for_a_day_after_the_period_or_the_plan() -> None:
+    november = datetime(2024, 11, 1, tzinfo=UTC)
+    assert late_usage_until(november, None) == datetime(2024, 11, 2, tzinfo=UTC)  # D16
+    assert late_usage_until(november, datetime(2024, 10, 15, tzinfo=UTC)) == datetime(2024, 10, 16, tzinfo=UTC)  # D17: midnight ends the day
+    assert late_usage_until(november, datetime(2025, 1, 1, tzinfo=UTC)) == datetime(2024, 11, 2, tzinfo=UTC)

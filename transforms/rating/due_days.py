@@ -15,6 +15,8 @@ from transforms.entities.plans import Plan, PlanTemplate
 from transforms.entities.resource import BillingFrequency
 from transforms.periods import DAY, REGULAR, Schedule
 from transforms.rating import windows
+from transforms.rating.anchors import dated_charges, dated_fees
+from transforms.rating.attachments import attached_plans
 from transforms.rating.epochs import general_epoch
 
 #: How long usage of a period may arrive late and still be noticed by the schedule (billing.md 3.3).
@@ -22,7 +24,7 @@ LATE = timedelta(hours=24)
 
 
 def due_last_days(configuration: Configuration, first: date, last: date, *, account_codes: tuple[str, ...] | None = None) -> list[date]:
-    """The days of [first, last] on which a billing period of at least one account plan ends.
+    """The days of [first, last] on which a billing period of at least one account plan ends, or before which charges or fees fall.
 
     Args:
         configuration: The organization.
@@ -40,7 +42,18 @@ def due_last_days(configuration: Configuration, first: date, last: date, *, acco
         latest = date.max if end is None else max(earliest, schedule.boundary(_index_from(schedule, end)))
         reachable = (b for b in schedule.boundaries(first, last + DAY) if earliest <= b <= latest)
         days.update(b - DAY for b in reachable if first <= b - DAY <= last)
+    days.update(d - DAY for d in _dated(configuration, account_codes) if first <= d - DAY <= last)
     return sorted(days)
+
+
+def _dated(configuration: Configuration, account_codes: tuple[str, ...] | None) -> list[date]:
+    """The days on which charges or fees of commitments fall."""
+    columns = ("account_id", "event_date")
+    events = pl.concat([dated_charges(configuration, configuration.time_zone).select(columns), dated_fees(configuration).select(columns)])
+    if account_codes is not None:
+        accounts = configuration.accounts.filter(pl.col("account_code").is_in(account_codes))
+        events = events.join(accounts, on="account_id", how="semi")
+    return events["event_date"].drop_nulls().unique().to_list()
 
 
 def scheduled_slot(at: datetime, *, interval_hours: Decimal, offset_hours: int, zone: str) -> tuple[date, int]:
@@ -95,7 +108,8 @@ def _schedules(configuration: Configuration, account_codes: tuple[str, ...] | No
         accounts = accounts.filter(pl.col("account_code").is_in(account_codes))
     zone = configuration.time_zone
     found = (
-        configuration.account_plans.lazy()
+        attached_plans(configuration)
+        .lazy()
         .join(accounts, on="account_id")
         .join(pl.LazyFrame(cadences, schema=cadence_schema, orient="row"), on="plan_id")
         .with_columns(

@@ -20,7 +20,6 @@ from transforms.entities.end_dating import BillingEntity, EndDateRequest, Ended,
 from transforms.entities.organization import OrganizationConfig, time_zone
 from transforms.entities.plan_group_rules import plans_of_group
 from transforms.entities.plans import Plan, Pricing
-from transforms.entities.registry import BY_KIND
 from transforms.errors import EntityInvalid, Refused
 
 
@@ -138,8 +137,6 @@ def _account_plans(scope: _Scope) -> list[AccountPlan]:
 
 
 def _commitments(scope: _Scope) -> list[Commitment]:
-    if Commitment.__name__ not in BY_KIND:
-        return []
     return [one for account in scope.accounts for one in config_store.entities(scope.connection, scope.org_id, Commitment, account_id=account.id)]
 
 

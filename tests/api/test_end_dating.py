@@ -9,7 +9,6 @@ from pipelines.storage.database import Database
 from pipelines.storage.entity_tables import ENTITY_VERSIONS
 from pipelines.storage.organizations import Credentials
 from tests.configured import Configured
-from transforms.entities.registry import BY_KIND
 
 JANUARY, JUNE = "2025-01-01T00:00:00Z", "2025-06-01T00:00:00Z"
 ALL = ["CONTRACT", "ACCOUNTPLAN", "PREPAYMENT", "PRICINGS", "COUNTER_PRICINGS"]
@@ -161,7 +160,6 @@ def test_ending_refuses_what_it_does_not_know(billed: Billed) -> None:
         assert [error["field"].partition("[")[0] for error in errors] == [field]
 
 
-@pytest.mark.skipif("Commitment" not in BY_KIND, reason="commitments are no entities yet")
 def test_commitments_are_ended(billed: Billed) -> None:
     account = billed.accounts["parent"]
     body = {"accountId": account["id"], "startDate": "2025-01-01", "endDate": "2026-01-01", "amount": 100, "currency": "USD"}

@@ -1,6 +1,6 @@
 """Rules of contracts: dates, their account, and the fields that their usage filters name. Source: billing.md 6.2."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from transforms.entities.contracts import Contract
 from transforms.entities.resource import CODES, IDS, Filter, Neighbours, Resource, refuse
@@ -11,7 +11,8 @@ Problems = Iterator[tuple[bool, str, str]]
 
 def _checked(contract: Contract | None, neighbours: Neighbours, previous: Contract | None) -> Contract | None:
     if contract is not None:
-        refuse((*_own_problems(contract, previous), *_filter_problems(contract, neighbours)))
+        meters = neighbours.entities(Meter) if contract.usage_filters else []
+        refuse((*_own_problems(contract, previous), *_filter_problems(contract, meters)))
     return contract
 
 
@@ -28,10 +29,13 @@ def _own_problems(contract: Contract, previous: Contract | None) -> Problems:
     )
 
 
-def _filter_problems(contract: Contract, neighbours: Neighbours) -> Problems:
-    if not contract.usage_filters:
-        return
-    known = sorted({field.code for meter in neighbours.entities(Meter) for field in meter.data_fields if not field.category.is_numeric})
+def filter_problem(contract: Contract, meters: Sequence[Meter]) -> str | None:
+    """What the contract's usage filters name that these meters do not have; None when they have it all."""
+    return next((message for is_wrong, _, message in _filter_problems(contract, meters) if is_wrong), None)
+
+
+def _filter_problems(contract: Contract, meters: Sequence[Meter]) -> Problems:
+    known = sorted({field.code for meter in meters for field in meter.data_fields if not field.category.is_numeric})
     for index, usage_filter in enumerate(contract.usage_filters):
         yield (
             usage_filter.dimension_code not in known,

@@ -40,7 +40,7 @@ def _owner_problems(group: PlanGroup, previous: PlanGroup, neighbours: Neighbour
     yield (
         previous.account_id is not None,
         "accountId",
-        f"{named(previous)} is a custom plan group of account {previous.account_id} and stays so: it can't be given to another account",
+        f"{named(previous)} is a custom plan group of account {previous.account_id} and stays so: send that accountId",
     )
     others = sorted({attached.account_id for attached in neighbours.entities(AccountPlan, plan_group_id=group.id)} - {group.account_id})
     yield (

@@ -69,7 +69,7 @@ def _owner_problems(plan: Plan, previous: Plan, neighbours: Neighbours) -> Probl
     yield (
         previous.account_id is not None,
         "accountId",
-        f"plan {previous.code} is a custom plan of account {previous.account_id} and stays so: it can't be given to another account",
+        f"plan {previous.code} is a custom plan of account {previous.account_id} and stays so: send that accountId",
     )
     others = sorted({attached.account_id for attached in neighbours.entities(AccountPlan, plan_id=plan.id)} - {plan.account_id})
     yield bool(others), "accountId", f"the plan can't become a custom plan of one account: it is attached to {', '.join(others[:3])}"

@@ -16,6 +16,12 @@ def _checked(definition: StatementDefinition | None, neighbours: Neighbours, _pr
     return definition
 
 
+def definition_problem(definition: StatementDefinition, meters: Sequence[Meter]) -> str | None:
+    """What the definition names that these meters do not have; None when they have it all."""
+    named = (*_field_problems("dimensions", definition.dimensions, meters), *_field_problems("measures", definition.measures, meters))
+    return next((message for is_wrong, _, message in named if is_wrong), None)
+
+
 def _field_problems(part: str, named: Sequence[Dimension | Measure], meters: Sequence[Meter]) -> Problems:
     for index, one in enumerate(named):
         within = [meter for meter in meters if one.meter_id in (None, meter.id)]

@@ -4,9 +4,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 from transforms.entities.band_rules import priced_product_id
+from transforms.entities.contract_rules import filter_problem
+from transforms.entities.contracts import Contract
 from transforms.entities.formulas import FormulaWorld, compound_problem, compound_segments, derived_field_problems, formula_world
 from transforms.entities.plans import Pricing
 from transforms.entities.resource import CODES, IDS, Filter, Neighbours, Resource, refuse
+from transforms.entities.statement_rules import definition_problem
 from transforms.entities.statements import StatementDefinition
 from transforms.entities.usage import Aggregation, CompoundAggregation, Meter, Method, Product, segment_string
 from transforms.errors import EntityInvalid, Refused
@@ -16,11 +19,15 @@ Problems = Iterator[tuple[bool, str, str]]
 
 def _checked_meter(meter: Meter | None, neighbours: Neighbours, previous: Meter | None) -> Meter | None:
     if meter is None:
-        _refuse_stated_meter(previous, neighbours)
+        _refuse_named_meter(previous, neighbours)
         return None
     aggregations = neighbours.entities(Aggregation, meter_id=meter.id) if previous is not None else []
     changes = (
-        (*_field_change_problems(meter, previous, aggregations), *_meter_product_problems(meter, previous, aggregations, neighbours))
+        (
+            *_field_change_problems(meter, previous, aggregations),
+            *_lost_field_problems(meter, previous, neighbours),
+            *_meter_product_problems(meter, previous, aggregations, neighbours),
+        )
         if previous
         else ()
     )
@@ -29,12 +36,31 @@ def _checked_meter(meter: Meter | None, neighbours: Neighbours, previous: Meter 
     return meter
 
 
-def _refuse_stated_meter(meter: Meter | None, neighbours: Neighbours) -> None:
-    """Statement definitions name meters inside of their parts, where no foreign key holds them."""
+def _refuse_named_meter(meter: Meter | None, neighbours: Neighbours) -> None:
+    """Statement definitions and usage filters of contracts name meters and fields inside, where no foreign key holds them."""
+    assert meter is not None, "what is deleted was stored"
+    for user, problem in _naming_problems([other for other in neighbours.entities(Meter) if other.id != meter.id], neighbours):
+        raise Refused(f"Meter {meter.code} can't be deleted: it is used by {user}: {problem}")
+
+
+def _naming_problems(meters: list[Meter], neighbours: Neighbours) -> Iterator[tuple[str, str]]:
+    """Which statement definitions and contracts name what these meters, all there would be, do not have; and what."""
     for definition in neighbours.entities(StatementDefinition):
-        named = {*(one.meter_id for one in definition.dimensions), *(one.meter_id for one in definition.measures)}
-        if meter is not None and meter.id in named:
-            raise Refused(f"Meter {meter.code} can't be deleted: it is used by StatementDefinition {definition.name or definition.id}")
+        problem = definition_problem(definition, meters)
+        if problem is not None:
+            yield f"StatementDefinition {definition.name or definition.id}", problem
+    for contract in neighbours.entities(Contract):
+        problem = filter_problem(contract, meters)
+        if problem is not None:
+            yield f"Contract {contract.code or contract.name}", problem
+
+
+def _lost_field_problems(meter: Meter, previous: Meter, neighbours: Neighbours) -> Problems:
+    lost = {(f.code, f.category.is_numeric) for f in previous.fields} - {(f.code, f.category.is_numeric) for f in meter.fields}
+    if lost:
+        meters = [meter if other.id == meter.id else other for other in neighbours.entities(Meter)]
+        for user, problem in _naming_problems(meters, neighbours):
+            yield True, "dataFields", f"{', '.join(sorted(code for code, _ in lost))} can't go, since {user} would no longer hold: {problem}"
 
 
 def _field_problems(meter: Meter) -> Problems:

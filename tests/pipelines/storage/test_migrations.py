@@ -12,12 +12,14 @@ from alembic.operations import Operations
 from pydantic import Field
 from sqlalchemy.dialects.postgresql import JSONB
 
+from pipelines.storage import config_store
 from pipelines.storage.database import MIGRATIONS, Database, migrated, newest_revision
 from pipelines.storage.entity_tables import entity_table
 from pipelines.storage.metadata import METADATA as OURS
 from pipelines.storage.migrations.catalog import declared_schema, described_schema, migrated_schema, scratch_database
 from pipelines.storage.migrations.next_revision import revision_source
 from pipelines.storage.tables import METADATA
+from transforms.entities.bill_config import BillConfig
 from transforms.entities.registry import BY_KIND
 from transforms.entities.resource import Resource
 from transforms.errors import Refused
@@ -82,6 +84,21 @@ def test_a_database_of_the_first_release_comes_up_to_date_with_its_rows(empty: D
         assert connection.scalar(sa.text("SELECT name FROM organizations")) == "Old"
         reached = described_schema(connection)
     assert reached == declared_schema(database, METADATA)
+
+
+def test_old_organizations_get_a_bill_config_and_lose_statement_definitions_that_never_were(empty: Database) -> None:
+    at_revision(empty, "0001")
+    with_rows(empty)
+    with empty.transaction() as connection:
+        connection.execute(sa.text("UPDATE accounts SET statement_definition_id = 'a made-up one'"))
+    migrated(empty)
+    with empty.transaction() as connection:
+        config = config_store.singleton(connection, "o", BillConfig)
+        assert (config.version, config.bill_lock_date, config.created_by) == (1, None, "SYSTEM")
+        history = connection.execute(sa.text("SELECT id, version, change, body FROM entity_versions WHERE kind = 'BillConfig'")).one()
+        assert (history.id, history.version, history.change) == (config.id, 1, "CREATED")
+        assert BillConfig.model_validate(history.body) == config
+        assert connection.scalar(sa.text("SELECT statement_definition_id FROM accounts")) is None
 
 
 def test_a_database_of_newer_software_is_refused_and_left_alone(empty: Database) -> None:

@@ -123,6 +123,9 @@ def test_a_statement_definition_names_fields_of_meters(made: Configured) -> None
     assert (stored["includePricePerUnit"], stored["generateSlimStatements"]) == (False, False)
     with pytest.raises(Refused, match="it is used by StatementDefinition Usage"):
         made.delete("meters", meter)
+    assert refused(lambda: made.put("meters", meter, dataFields=meter["dataFields"][:1]), "since StatementDefinition Usage would") == ["dataFields"]
+    made.put("meters", meter, dataFields=[*meter["dataFields"], {**meter["dataFields"][0], "code": "spare"}])
+    made.put("meters", made.get("meters", meter["id"]), dataFields=meter["dataFields"])
     account = made.account(statementDefinitionId=stored["id"])
     config = made.get("organizationconfig", made.ids("organizationconfig")[0])
     made.put("organizationconfig", config, defaultStatementDefinitionId=stored["id"])

@@ -85,7 +85,7 @@ def test_a_custom_group_fits_one_account(made: Offers) -> None:
     group = made.group("a", accountId=owner["id"])
     assert refused(lambda: made.grouped(other, group), "can be attached only to that account") == ["planGroupId"]
     made.grouped(owner, group)
-    assert refused(lambda: made.put("plangroups", group, accountId=other["id"]), "can't be given to another account")[0] == "accountId"
+    assert refused(lambda: made.put("plangroups", group, accountId=other["id"]), "stays so: send that accountId")[0] == "accountId"
     assert refused(lambda: made.put("plangroups", group, accountId=None), "stays so")[0] == "accountId"
     shared = made.group("b")
     made.grouped(other, shared)
@@ -97,7 +97,7 @@ def test_a_custom_plan_fits_one_account(made: Offers) -> None:
     owner, other = made.account("owner"), made.account("other")
     custom = made.plan(made.templates["a"], "custom", accountId=owner["id"])
     assert refused(lambda: made.attached(other, custom)) == ["planId"]
-    assert refused(lambda: made.put("plans", custom, accountId=other["id"]), "can't be given to another account") == ["accountId"]
+    assert refused(lambda: made.put("plans", custom, accountId=other["id"]), "stays so: send that accountId") == ["accountId"]
     assert refused(lambda: made.put("plans", custom, accountId=None)) == ["accountId"]
     assert refused(lambda: made.link(made.group(), custom), "only in custom plan groups of that account") == ["planId"]
     assert refused(lambda: made.link(made.group(accountId=other["id"]), custom)) == ["planId"]
@@ -167,6 +167,14 @@ def test_usage_filters_name_string_fields_of_meters(made: Offers) -> None:
     ]
     made.meter(dataFields=[NUMBER, STRING])
     assert made.contract(account, usageFilters=filters)["usageFilters"] == filters
+    meter = made.get("meters", made.ids("meters")[0])
+    assert refused(lambda: made.put("meters", meter, dataFields=[NUMBER]), "region can't go, since Contract c1 would") == ["dataFields"]
+    with pytest.raises(Refused, match="Meter meter can't be deleted: it is used by Contract c1: no meter has a string field 'region'"):
+        made.delete("meters", meter)
+    other = made.meter("other")
+    assert made.put("meters", meter, dataFields=[NUMBER])["version"] == 2
+    assert made.put("meters", made.get("meters", meter["id"]), dataFields=[NUMBER, STRING])["version"] == 3
+    made.delete("meters", other)
     wrong = [*filters, {"dimensionCode": "qty", "mode": "EXCLUDE", "value": "1"}]
     assert refused(lambda: made.contract(account, "c2", usageFilters=wrong), "there are region") == ["usageFilters[1].dimensionCode"]
     assert refused(lambda: made.contract(account, "c2", usageFilters=[{**filters[0], "mode": "ONLY"}])) == ["usageFilters[0].mode"]

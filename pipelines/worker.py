@@ -1,7 +1,7 @@
 """The resident worker: ``python -m pipelines.worker``. It ingests what lands and runs bill jobs.
 
 One thread ingests continuously, so that acknowledged usage shows within three seconds; a few threads claim and run bill
-jobs, woken by NOTIFY. A database that is away is waited for. A worker that is killed leaves nothing half done: its session's
+and statement jobs, woken by NOTIFY. A database that is away is waited for. A worker that is killed leaves nothing half done: its session's
 lock falls and its jobs are run again by whoever is alive (bill_jobs.py).
 
 Put here the threads and their lives. Keep out what a batch (ingest.py) or a job (bill_runs.py) does. Dagster is only told
@@ -22,7 +22,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from pipelines.recorder import Recorder
-from pipelines.storage import bill_jobs, bill_lines
+from pipelines.storage import bill_jobs, bill_lines, statement_jobs, statement_runs
 from pipelines.storage.bill_jobs import BillJob, JobLost
 from pipelines.storage.bill_runs import ran
 from pipelines.storage.database import Database, connected, migrated
@@ -31,6 +31,7 @@ from pipelines.storage.lake import Lake
 from pipelines.storage.logs import event, logging_started
 from pipelines.storage.maintenance import maintained
 from pipelines.storage.settings import Settings, settings_of
+from pipelines.storage.statement_jobs import StatementJob
 from transforms.errors import MeterhouseError, Unavailable
 
 LOG = logging.getLogger("worker")
@@ -118,10 +119,13 @@ class Worker:
             while not self.stop.is_set():
                 with self.database.transaction() as connection:
                     claim = bill_jobs.claimed(connection, session)
-                if claim is None:
-                    listener.notified(CLAIM_SECONDS)
-                else:
+                    statement = statement_jobs.claimed(connection, session) if claim is None else None
+                if claim is not None:
                     self._job(claim)
+                elif statement is not None:
+                    self._statement(statement)
+                else:
+                    listener.notified(CLAIM_SECONDS)
 
     def _job(self, claim: BillJob) -> None:
         """Run the claimed job, and see to it that it ends in any case."""
@@ -159,6 +163,37 @@ class Worker:
                 bill_jobs.abandoned(connection, claim, reason)
         except JobLost:
             LOG.info(event("job dropped", org=claim.org_id, job=claim.id, reason="cancelled or claimed by another worker"))
+
+    def _statement(self, claim: StatementJob) -> None:
+        """Run the claimed statement job, and see to it that it ends in any case."""
+        fields = {"org": claim.org_id, "job": claim.id, "bill": claim.bill_id}
+        if claim.attempts > bill_jobs.ATTEMPTS_MAX:
+            self._fail(claim, f"its worker died {bill_jobs.ATTEMPTS_MAX} times while it ran; the worker's log may say why")
+            return
+        try:
+            statement_runs.ran(self.database, self.lake, claim)
+        except JobLost:
+            LOG.info(event("statement dropped", **fields, reason="cancelled or claimed by another worker"))
+        except (Unavailable, OSError):
+            with self.database.transaction() as connection:
+                statement_jobs.released(connection, claim)
+            raise
+        except MeterhouseError as error:
+            self._fail(claim, str(error))
+        except Exception as error:
+            # As for bill jobs: a defect in one statement is told to whoever ordered it, and the worker goes on.
+            LOG.exception(event("statement broken", **fields))
+            self._fail(claim, f"internal error ({type(error).__name__}); the worker's log has the details")
+        else:
+            LOG.info(event("statement complete", **fields, attempt=claim.attempts))
+
+    def _fail(self, claim: StatementJob, reason: str) -> None:
+        LOG.error(event("statement failed", org=claim.org_id, job=claim.id, reason=reason))
+        try:
+            with self.database.transaction() as connection:
+                statement_jobs.failed(connection, claim, reason)
+        except JobLost:
+            LOG.info(event("statement dropped", org=claim.org_id, job=claim.id, reason="cancelled or claimed by another worker"))
 
     def _compact(self, org_id: str) -> None:
         self.jobs[org_id] += 1

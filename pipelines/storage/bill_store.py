@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select
 
-from pipelines.storage import memo_lines
+from pipelines.storage import memo_lines, statement_jobs
 from pipelines.storage.bill_locks import held, is_locked
 from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILL_JOBS, BILLS
 from transforms.errors import NotFound, Refused
@@ -166,6 +166,7 @@ def approved(connection: Connection, org_id: str, ids: Sequence[str], *, actor: 
         raise NotFound("Bill", missing)
     pending = [i for i, row in rows.items() if row["status"] == "PENDING"]
     _changed(connection, org_id, pending, actor, **_approval(actor))
+    statement_jobs.ordered_automatically(connection, org_id, pending, actor=actor)
     return len(pending)
 
 
@@ -188,6 +189,7 @@ def with_status(connection: Connection, org_id: str, bill_id: str, status: str, 
             raise Refused(f"bill {bill_id} is locked; its status stays {row['status']}")
         if status == "APPROVED":
             _changed(connection, org_id, [bill_id], actor, **_approval(actor))
+            statement_jobs.ordered_automatically(connection, org_id, [bill_id], actor=actor)
         else:
             _changed(connection, org_id, [bill_id], actor, status=status, approved_by=None, dt_approved=None)
     return bill(connection, org_id, bill_id)
@@ -205,6 +207,7 @@ def locked(connection: Connection, org_id: str, bill_id: str, *, actor: str) -> 
         raise Refused(f"bill {bill_id} is {row['status']}; approve it first, only an APPROVED bill can be locked")
     if not row["locked"]:
         _changed(connection, org_id, [bill_id], actor, locked=True, locked_by=actor, dt_locked=sa.func.clock_timestamp())
+        statement_jobs.ordered_automatically(connection, org_id, [bill_id], actor=actor)
     return bill(connection, org_id, bill_id)
 
 

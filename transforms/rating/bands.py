@@ -18,6 +18,8 @@ from transforms.rating.terms import Offer
 
 #: Units of the account plan's earlier periods, and whether there was any value in them; only on lines whose tiers span the plan.
 _BEFORE, _BEGUN = "units_before", "is_begun"
+#: A column of lines from whose units a grant was taken, so that their quantity says no more how many are rated.
+GRANTED = "granted"
 
 #: One row per band of an offer, ascending, the bands of an offer together.
 _BAND_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -192,8 +194,8 @@ def _band_quantity(frame: pl.DataFrame) -> pl.Series:
     """The measured quantity behind the band's units: cut at the limits times quantityPerUnit, the last band entered takes the rest."""
     if frame["is_measured"].all():
         return frame["band_units"]
-    if _BEFORE in frame.columns:
-        # Where limits were passed in earlier periods there is no cutting this period's quantity; the units say it.
+    if _BEFORE in frame.columns or GRANTED in frame.columns:
+        # Where grants took units, or where limits were passed in earlier periods no quantity can be cut; the units say it.
         return product(frame["band_units"], frame["per"])
     quantity, lower, upper = pl.col("quantity"), pl.col("lower_quantity"), pl.col("upper_quantity")
     is_base = pl.col("band") == 0

@@ -77,4 +77,6 @@ def covered_by(lines: pl.DataFrame, funds: pl.DataFrame, rating: Rating) -> pl.D
     whole, partly = eligible.filter(is_whole).with_columns(share=pl.col("converted_subtotal")), eligible.filter(~is_whole)
     if partly.is_empty():
         return whole
-    return pl.concat([whole, with_shares(partly, rating).select(whole.columns)]).sort("line")
+    # What is granted is a quantity, which no currency rounds.
+    rounds = "is_grant" not in lines.columns
+    return pl.concat([whole, with_shares(partly, rating, rounds=rounds).select(whole.columns)]).sort("line")

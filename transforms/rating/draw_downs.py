@@ -34,7 +34,7 @@ def covered(progress: Progress) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What funds cover of the lines so far.
 
     Returns:
-        See COVERED, with a row also where a fund that may cover a line has nothing left for it; then one row per bill and fund
+        See COVERED, with a row also where a fund that may cover a line has nothing left for it; then the draws, one row per bill and fund
         that draws: ``bill``, ``fund``, ``drawn`` (bill currency), ``amount`` (fund's currency).
     """
     rating = progress.rating
@@ -42,24 +42,40 @@ def covered(progress: Progress) -> tuple[pl.DataFrame, pl.DataFrame]:
     funds = rating.funds.with_row_index("fund").filter(~pl.col("is_grant"))
     if lines.is_empty() or funds.is_empty():
         return pl.DataFrame(schema=COVERED), pl.DataFrame(schema={"bill": pl.UInt32, "fund": pl.UInt32, "drawn": DECIMAL, "amount": DECIMAL})
-    lines = lines.with_columns(left=pl.col("converted_subtotal"))
+    found, used = by_rank(lines, funds, _in_bill_currency(available(rating), rating), rating)
+    return found, _drawn(used, rating)
+
+
+#: One row per bill and fund that it draws from: the amount, and whether it is all that was there.
+USED: dict[str, pl.DataType | type[pl.DataType]] = {"bill": pl.UInt32, "fund": pl.UInt32, "drawn": DECIMAL, "is_emptied": pl.Boolean}
+
+
+def by_rank(lines: pl.DataFrame, funds: pl.DataFrame, held: pl.DataFrame, rating: Rating) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What funds cover of lines: see COVERED and USED.
+
+    Args:
+        lines: See ``coverable``; ``converted_subtotal`` is what there is to cover.
+        funds: The funds that may cover them, with ``fund`` and ``draw_rank``.
+        held: ``bill``, ``fund``, ``limit`` (the most that the bill can draw) and ``allow_overdraft``.
+        rating: The run.
+    """
     order = rating.headers.select("bill", "account_id", "bill_date", "bill_id").sort("account_id", "bill_date", "bill_id")
     ranks = order.with_columns(bill_rank=pl.int_range(pl.len()).over("account_id")).select("bill", "bill_rank")
-    lines = lines.join(ranks, on="bill", maintain_order="left")
-    held = _in_bill_currency(available(rating), rating).with_columns(gone=ZERO)
-    found, drawn = [], []
-    for bill_rank in range(int(lines["bill_rank"].max()) + 1):  # type: ignore[arg-type]
+    lines = lines.with_columns(left=pl.col("converted_subtotal")).join(ranks, on="bill", maintain_order="left")
+    held = held.with_columns(gone=ZERO)
+    found, used = [pl.DataFrame(schema=COVERED)], [pl.DataFrame(schema=USED)]
+    for bill_rank in sorted(lines["bill_rank"].unique()):
         now = lines.filter(pl.col("bill_rank") == bill_rank)
-        for fund_rank in range(int(funds["draw_rank"].max()) + 1):  # type: ignore[arg-type]
+        for fund_rank in sorted(funds["draw_rank"].unique()):
             mine = covered_by(now, funds.filter(pl.col("draw_rank") == fund_rank), rating)
             if mine.is_empty():
                 continue
-            taken, used = _taken(mine, held)
+            taken, drawn = _taken(mine, held)
             found.append(taken.select(pl.col(name).cast(dtype) for name, dtype in COVERED.items()))
-            drawn.append(used)
+            used.append(drawn.select(pl.col(name).cast(dtype) for name, dtype in USED.items()))
             now = _less(now, taken)
-            held = _spent(held, used)
-    return pl.concat([pl.DataFrame(schema=COVERED), *found]), _drawn(drawn, rating)
+            held = _spent(held, drawn)
+    return pl.concat(found), pl.concat(used).filter(pl.col("drawn") > ZERO)
 
 
 def _in_bill_currency(held: pl.DataFrame, rating: Rating) -> pl.DataFrame:
@@ -104,11 +120,8 @@ def _spent(held: pl.DataFrame, used: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(gone=pl.col("gone") + pl.col("drawn").fill_null(ZERO)).drop("drawn")
 
 
-def _drawn(parts: list[pl.DataFrame], rating: Rating) -> pl.DataFrame:
+def _drawn(used: pl.DataFrame, rating: Rating) -> pl.DataFrame:
     """The draws with their ``amount`` in the fund's currency; one that takes all there is takes it to the last digit."""
-    schema: dict[str, pl.DataType | type[pl.DataType]] = {"bill": pl.UInt32, "fund": pl.UInt32, "drawn": DECIMAL, "is_emptied": pl.Boolean}
-    used = pl.concat([pl.DataFrame(schema=schema), *(part.select(pl.col(n).cast(t) for n, t in schema.items()) for part in parts)])
-    used = used.filter(pl.col("drawn") > ZERO)
     numbered = rating.funds.select("exchange").with_row_index("fund")
     joined = used.join(numbered, on="fund", maintain_order="left").join(available(rating), on=["bill", "fund"], how="left", maintain_order="left")
 

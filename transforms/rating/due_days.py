@@ -76,8 +76,9 @@ def scheduled_slot(at: datetime, *, interval_hours: Decimal, offset_hours: int, 
 
 
 def late_usage_until(period_end: datetime, plan_end: datetime | None) -> datetime:
-    """The instant until which usage that arrives late makes a scheduled bill be calculated again: a day after the period, or
-    after the account plan where that ends within the period. Later usage needs a bill job of its own.
+    """The instant until which usage that arrives late makes a scheduled bill be calculated again.
+
+    A day after the period, or after the account plan where that ends within the period; later usage needs a bill job of its own.
 
     Args:
         period_end: End of the billing period, exclusive.

@@ -10,17 +10,18 @@ from transforms.entities.usage import CompoundAggregation
 from transforms.money import DECIMAL
 from transforms.rating.amounts import ZERO, by_part, product, quotient
 from transforms.rating.lines import Kind
+from transforms.rating.measured_usage import measured
 from transforms.rating.state import Rating
-from transforms.rating.usage_charges import measured
 from transforms.rating.windows import first_whole_day, local_day
 
 
-def with_shares(lines: pl.DataFrame, rating: Rating) -> pl.DataFrame:
-    """The lines with ``share``: their converted amount times the part inside [start_at, life_end), rounded in the bill currency.
+def with_shares(lines: pl.DataFrame, rating: Rating, *, rounds: bool) -> pl.DataFrame:
+    """The lines with ``share``: their converted amount times the part inside [start_at, life_end).
 
     Args:
         lines: See ``covered_by``, with the fund's ``start_at`` and ``life_end``.
         rating: The run.
+        rounds: Round the share in the bill currency.
     """
     cut = lines.with_columns(
         inside_start=pl.max_horizontal("service_start", "start_at"),
@@ -33,7 +34,9 @@ def with_shares(lines: pl.DataFrame, rating: Rating) -> pl.DataFrame:
     def rounded(part: pl.DataFrame, number: int) -> pl.DataFrame:
         return part.with_columns(share=rating.exchanges[number].bill.rounded("share")) if part.height else part
 
-    return by_part(parts, "exchange", rounded).with_columns(pl.max_horizontal(pl.min_horizontal("share", "converted_subtotal"), ZERO).alias("share"))
+    if rounds:
+        parts = by_part(parts, "exchange", rounded)
+    return parts.with_columns(pl.max_horizontal(pl.min_horizontal("share", "converted_subtotal"), ZERO).alias("share"))
 
 
 def _by_days(lines: pl.DataFrame, zone: str) -> pl.DataFrame:
@@ -54,7 +57,9 @@ def _by_quantity(lines: pl.DataFrame, rating: Rating) -> pl.DataFrame:
         schema={"subject": pl.UInt32, "aggregation_id": pl.String, "is_compound": pl.Boolean, "segment": pl.Int32},
         orient="row",
     )
-    anchors = rating.due.select("due", "account_plan_id", "plan_id", "account_number", owner_id="account_id", plan_product="product_id")
+    anchors = rating.due.select(
+        "due", "account_plan_id", "plan_id", "contract_id", "account_number", owner_id="account_id", plan_product="product_id"
+    )
     windows = (
         lines.select("part", "due", "subject", window_start="inside_start", window_end="inside_end")
         .join(offers, on="subject", maintain_order="left")

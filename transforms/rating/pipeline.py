@@ -27,7 +27,7 @@ from transforms.rating.lines import STEPPED_LINES
 from transforms.rating.minimum_spends import minimum_spends
 from transforms.rating.run import LEDGER, BillRun, BillRunResult
 from transforms.rating.standing_charges import standing_charges
-from transforms.rating.state import DRAWN, Progress, Rating, resolved
+from transforms.rating.state import Progress, Rating, resolved
 from transforms.rating.unmatched_usage import unmatched_usage
 from transforms.rating.usage_charges import rated_usage, usage_charges
 from transforms.rating.usage_credits import usage_credits
@@ -84,7 +84,8 @@ def billed(configuration: Configuration, usage: Mapping[str, MeterUsage], run: B
 
 def _lines(rating: Rating) -> tuple[pl.DataFrame, pl.DataFrame]:
     """All lines, ordered, with ``bill``; then the draws of the steps. What they are made from is not kept beside them."""
-    progress = Progress(rating, *rated_usage(rating), pl.DataFrame(schema=STEPPED_LINES), pl.DataFrame(schema=DRAWN))
+    rated, shares, granted = rated_usage(rating)
+    progress = Progress(rating, rated, shares, pl.DataFrame(schema=STEPPED_LINES), granted)
     for position, step in enumerate(STEPS):
         if step.lines is not None:
             progress = progress.with_lines(step.lines(progress), position)

@@ -6,8 +6,6 @@ to rated credits (``usage_credits.py``). Source: billing.md 1.3-1.8, 1.12, DECIS
 
 import polars as pl
 
-from transforms.aggregations.aggregate import quantities
-from transforms.aggregations.compound import compound_quantities, required_aggregations
 from transforms.billing.band_usage import with_bands
 from transforms.billing.siblings import billed_to_children
 from transforms.datasets import INSTANT
@@ -16,10 +14,11 @@ from transforms.entities.plans import PricingType
 from transforms.entities.usage import CompoundAggregation
 from transforms.money import DECIMAL
 from transforms.rating.bands import rated_bands
-from transforms.rating.families import pooled, with_children
+from transforms.rating.grants import with_grants_taken
 from transforms.rating.lines import LINES, Kind, no_lines
+from transforms.rating.measured_usage import measured
 from transforms.rating.spanning import earlier_windows, with_earlier_units
-from transforms.rating.state import Progress, Rating
+from transforms.rating.state import DRAWN, Progress, Rating
 from transforms.rating.units import with_units
 
 #: One row per offer, and the pricing window that it shares with the other segments of its aggregation.
@@ -42,7 +41,6 @@ _SHARES: dict[str, pl.DataType | type[pl.DataType]] = {
     "quantity": DECIMAL,
 }
 _BREAKDOWN = ChildBillingMode.PARENT_BREAKDOWN.value
-_WINDOW = ["account_number", "window_start", "window_end"]
 
 
 def offer_frame(rating: Rating) -> pl.DataFrame:
@@ -73,7 +71,17 @@ def rated_windows(rating: Rating, offers: pl.DataFrame) -> pl.DataFrame:
     return (
         rating.plans.filter("has_arrears")
         .select(
-            "due", "exchange", "plan_number", "product_id", "account_plan_id", "plan_id", "account_id", "account_number", "active_start", "active_end"
+            "due",
+            "exchange",
+            "plan_number",
+            "product_id",
+            "account_plan_id",
+            "plan_id",
+            "contract_id",
+            "account_id",
+            "account_number",
+            "active_start",
+            "active_end",
         )
         .join(per_window, on="plan_number")
         .with_columns(
@@ -84,56 +92,6 @@ def rated_windows(rating: Rating, offers: pl.DataFrame) -> pl.DataFrame:
         .with_row_index("window")
         .drop("active_start", "active_end", "pricing_start", "pricing_end")
     )
-
-
-def _asked(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
-    """What to aggregate: the windows priced by themselves with their ``window``, and, with none, those that only a compound reads."""
-    is_compound = pl.col("is_compound")
-    columns = [*_WINDOW, "payer_number"]
-    priced = windows.filter(~is_compound).select("aggregation_id", *columns, "window")
-    read = [priced.clear().drop("window")]
-    for compound_id in windows.filter(is_compound)["aggregation_id"].unique().sort():
-        compound = rating.configuration.entity(CompoundAggregation, compound_id)
-        over = windows.filter(pl.col("aggregation_id") == compound_id).select(columns)
-        for aggregation_id in required_aggregations(compound, rating.configuration):
-            # What is priced by itself too is asked once.
-            asked = priced.filter(pl.col("aggregation_id") == aggregation_id)
-            missing = over.join(asked, on=columns, how="anti")
-            read.append(missing.select(pl.lit(aggregation_id).alias("aggregation_id"), *columns))
-    return pl.concat([priced, pl.concat(read).unique()], how="diagonal")
-
-
-def measured(rating: Rating, windows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """One row per window (and segment): ``window``, ``segment_index``, ``quantity``, ``failure``; then the same by account of families.
-
-    Aggregations pass further columns through, so ``window`` comes back with each quantity.
-    """
-    asked = _asked(rating, with_children(windows, rating.configuration))
-    answered = quantities(asked, configuration=rating.configuration, usage=rating.usage).collect(engine="streaming")
-    values = pooled(answered, ["aggregation_id", "window", "window_start", "window_end"])
-    columns = ("window", "segment_index", "quantity", "failure")
-    compounds = windows.filter("is_compound")
-    if compounds.is_empty():
-        found = values.select(columns)
-    else:
-        keys = ("account_plan_id", "plan_id", "account_id")
-        over = compounds.select("window", pl.col("aggregation_id").alias("compound_aggregation_id"), *keys, *_WINDOW)
-        computed = compound_quantities(over, configuration=rating.configuration, quantities=values.lazy()).collect(engine="streaming")
-        found = pl.concat([values.filter(pl.col("window").is_not_null()).select(columns), computed.select(columns)])
-    return found.filter(pl.col("quantity").is_not_null() | pl.col("failure").is_not_null()), _by_account(answered)
-
-
-def _by_account(answered: pl.DataFrame) -> pl.DataFrame:
-    """``window``, ``segment_index``, ``account_number`` (null for the account that pays) and ``quantity``, of windows with usage of children."""
-    is_child = pl.col("account_number") != pl.col("payer_number")
-    columns = ("window", "segment_index", "account_number", "quantity")
-    valued = (
-        answered.filter(pl.col("window").is_not_null() & pl.col("quantity").is_not_null())
-        if answered.select(is_child.any()).item()
-        else answered.clear()
-    )
-    shared = valued.filter(pl.col("window").is_in(valued.filter(is_child)["window"].unique().implode()))
-    return shared.with_columns(pl.when(is_child).then("account_number").alias("account_number")).select(columns)
 
 
 def _with_earlier(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
@@ -175,28 +133,30 @@ def _shares(rating: Rating, by_account: pl.DataFrame, windows: pl.DataFrame, by_
     return joined.select("due", pl.col("offer").alias("subject"), "service_start", "account_number", "quantity")
 
 
-def rated_usage(rating: Rating) -> tuple[pl.DataFrame, pl.DataFrame]:
+def rated_usage(rating: Rating) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """The usage of every due account plan, rated: lines of debit and of credit pricings, the latter with what they would credit.
 
     A null quantity gives no line; a quantity or amount that can't be computed gives a line with a failure.
 
     Returns:
         The lines, see LINES; then the shares of lines that are to be split among the accounts of a family: ``due``,
-        ``subject``, ``service_start``, ``account_number`` (null for the account that pays), ``quantity``.
+        ``subject``, ``service_start``, ``account_number`` (null for the account that pays), ``quantity``; then what grants
+        gave, see DRAWN.
     """
     offers = offer_frame(rating)
     windows = rated_windows(rating, offers)
     if windows.is_empty():
-        return no_lines(), pl.DataFrame(schema=_SHARES)
+        return no_lines(), pl.DataFrame(schema=_SHARES), pl.DataFrame(schema=DRAWN)
     priced, shares = _priced(rating, _with_earlier(rating, windows), offers)
     broken = priced.filter(pl.col("failure").is_not_null())
     valued = with_units(priced.filter(pl.col("failure").is_null()).drop("failure"), rating.offers)
     known = valued.filter(~pl.col("is_earlier"))
     offer_spans = offers.sort("offer")["offer_spans"].gather(known["offer"])
-    fresh, spanned = known.filter(~offer_spans), with_earlier_units(known.filter(offer_spans), valued.filter("is_earlier"))
-    rated = [broken, *(frame.filter(pl.col("units").is_null()).with_columns(failure=pl.lit(_TOO_MANY)) for frame in (fresh, spanned))]
+    fresh, granted = with_grants_taken(known.filter(~offer_spans), windows, rating)
+    every = [*fresh, with_earlier_units(known.filter(offer_spans), valued.filter("is_earlier"))]
+    rated = [broken, *(frame.filter(pl.col("units").is_null()).with_columns(failure=pl.lit(_TOO_MANY)) for frame in every)]
     places = windows.select("due", "exchange", service_start="window_start", service_end="window_end")
-    for frame in (fresh, spanned):
+    for frame in every:
         lines = frame.filter(pl.col("units").is_not_null())
         placed = pl.concat([lines, places.select("exchange")[lines["line_window"]]], how="horizontal")
         # By exchange while lines are narrow: cutting their bands later would copy them.
@@ -204,7 +164,7 @@ def rated_usage(rating: Rating) -> tuple[pl.DataFrame, pl.DataFrame]:
             mine = placed.filter(pl.col("exchange") == number) if len(rating.exchanges) > 1 else placed
             rated += rated_bands(mine, rating.bands, lambda part, bands, n: with_bands(part, bands, n, rating.exchanges))
     lines = pl.concat([no_lines(), *(_lines(f, places) for f in rated if not f.is_empty())])
-    return billed_to_children(lines, shares, rating.due, rating.exchanges)
+    return *billed_to_children(lines, shares, rating.due, rating.exchanges), granted
 
 
 def _lines(frame: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:

@@ -20,9 +20,11 @@ from api.openapi import described
 from api.routers import (
     account_plans,
     accounts,
+    balances,
     bill_config,
     bill_jobs,
     bills,
+    commitments,
     documents,
     downloads,
     end_dating,
@@ -58,6 +60,8 @@ ROUTERS = (
     organizations,
     accounts,
     account_plans,
+    balances,
+    commitments,
     end_dating,
     reference,
 )

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from api.dependencies import Body, Caller, EntityId, ProcessState
+from api.dependencies import Body, Caller, EntityId, ProcessState, State
 from api.encoding import json_response
 from api.pagination import NextToken, PageSize, envelope
-from pipelines.storage import config_store
+from pipelines.storage import config_store, schedule_runs
 from transforms.entities.documents import document, validated
 from transforms.entities.fields import fields
 from transforms.entities.registry import BY_KIND, RESOURCES
@@ -21,6 +21,8 @@ from transforms.entities.resource import Entity, Resource
 from transforms.errors import NotFound
 
 PREFIX = "/organizations/{org_id}"
+#: Kinds whose entities do something as soon as they are written, which the worker would do a little later.
+_RUN_AT_ONCE = schedule_runs.KINDS
 
 
 def collection_path(resource: Resource) -> str:
@@ -58,11 +60,19 @@ def _collection_routes(router: APIRouter, resource: Resource) -> None:
             if getattr(config_store.entity(connection, org_id, kind, entity_id), name) != value:
                 raise NotFound(kind.__name__, entity_id)
 
+    def followed(state: State, org_id: str, one: Entity) -> Entity:
+        """The entity after what it does at once."""
+        if kind not in _RUN_AT_ONCE:
+            return one
+        schedule_runs.ran_due(state.database, org_id)
+        with state.database.transaction() as connection:
+            return config_store.entity(connection, org_id, kind, one.id)
+
     def create(request: Request, state: ProcessState, caller: Caller, body: Body) -> Response:
         with state.database.transaction() as connection:
             _within(resource, request, connection, caller.org_id)
             one = config_store.created(connection, caller.org_id, validated(kind, below(request, body)), caller.id)
-        return json_response(document(one))
+        return json_response(document(followed(state, caller.org_id, one)))
 
     def listing(request: Request, state: ProcessState, caller: Caller, page_size: PageSize = None, next_token: NextToken = None) -> Response:
         with state.database.transaction() as connection:
@@ -80,7 +90,7 @@ def _collection_routes(router: APIRouter, resource: Resource) -> None:
         with state.database.transaction() as connection:
             refuse_elsewhere(request, connection, caller.org_id, entity_id)
             one = config_store.updated(connection, caller.org_id, entity_id, validated(kind, below(request, body)), caller.id)
-        return json_response(document(one))
+        return json_response(document(followed(state, caller.org_id, one)))
 
     def delete(request: Request, state: ProcessState, caller: Caller, entity_id: EntityId) -> Response:
         with state.database.transaction() as connection:

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from api.crud import PREFIX, collection_path
 from transforms.aggregations.usage_query import UsageQuery
 from transforms.billing.job_requests import BillApproveRequest, BillJobRecalculateRequest, BillJobRequest
+from transforms.entities.balances import BalanceTransaction
 from transforms.entities.end_dating import EndDateRequest
 from transforms.entities.fields import fields
 from transforms.entities.registry import RESOURCES
@@ -53,6 +54,7 @@ _SUBMIT = {
 _STATUS = {"type": "object", "required": ["status"], "properties": {"status": {"enum": ["PENDING", "APPROVED"]}}}
 _GRANT = {"type": "object", "required": ["grant_type"], "properties": {"grant_type": {"const": "client_credentials"}}}
 _REQUESTS: tuple[type[BaseModel], ...] = (
+    BalanceTransaction,
     BillApproveRequest,
     BillJobRecalculateRequest,
     BillJobRequest,
@@ -71,6 +73,9 @@ _BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("post", f"{PREFIX}/bills/approve"): {"$ref": "#/components/schemas/BillApproveRequest"},
     ("post", f"{PREFIX}/bills/preview"): {"$ref": "#/components/schemas/BillJobRequest"},
     ("put", f"{PREFIX}/bills/{{bill_id}}/status"): _STATUS,
+    ("post", f"{PREFIX}/balances/{{balance_id}}/transactions"): {"$ref": "#/components/schemas/BalanceTransaction"},
+    ("post", f"{PREFIX}/balances/{{balance_id}}/balancetransactionschedules/preview"): {"$ref": "#/components/schemas/BalanceTransactionSchedule"},
+    ("post", f"{PREFIX}/balances/{{balance_id}}/balancechargeschedules/preview"): {"$ref": "#/components/schemas/BalanceChargeSchedule"},
     ("post", f"{PREFIX}/statementjobs"): {"$ref": "#/components/schemas/StatementJobRequest"},
     ("post", f"{PREFIX}/statementjobs/batch"): {"$ref": "#/components/schemas/StatementsBatchJobRequest"},
     ("post", f"{PREFIX}/accountplans/{{id}}/replace"): {"$ref": "#/components/schemas/AccountPlan"},

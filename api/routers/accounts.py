@@ -8,7 +8,7 @@ from api.encoding import json_response
 from api.pagination import NextToken, PageSize, envelope
 from api.parameters import SearchParameters
 from pipelines.storage import config_store
-from pipelines.storage.account_search import searched
+from pipelines.storage.entity_search import searched
 from transforms.entities.accounts import Account
 from transforms.entities.documents import document
 
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/organizations/{org_id}/accounts", tags=["Account"])
 def search(state: ProcessState, caller: Caller, wanted: SearchParameters) -> Response:
     """Accounts that match the terms; ``nextToken`` is the ``fromDocument`` of the next page."""
     with state.database.transaction() as connection:
-        page = searched(connection, caller.org_id, wanted)
+        page = searched(connection, caller.org_id, Account, wanted)
     return json_response(envelope(map(document, page.documents), page.next_token))
 
 

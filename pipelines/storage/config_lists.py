@@ -1,7 +1,7 @@
 """Lists of entities: the declared filters, newest first, in pages.
 
 A page token names the last row shown, so that paging neither skips nor repeats rows that others add meanwhile. Put here
-how a query parameter becomes a condition. Keep out search (account_search.py).
+how a query parameter becomes a condition. Keep out search (entity_search.py).
 """
 
 import base64
@@ -163,14 +163,14 @@ def _filter_conditions(
 
 
 def _compared(table: Table, kind: type[Entity], name: str, declared: Filter, value: str) -> ColumnElement[bool]:
-    column = table.c[declared.field]
+    column: ColumnElement[Any] = table.c[declared.field]
     if declared.match == "contains":
         return column.contains([value])
     wanted = fields(kind)[declared.field].type
     operand: Any = value if wanted not in (date, datetime) or (declared.match == "equal" and not value) else _moment(name, value, wanted)
     if declared.match == "equal":
-        return column == operand if value else column.is_(None)
-    compared = func.coalesce(column, table.c[declared.otherwise]) if declared.otherwise else column
+        return equal_to(table, fields(kind)[declared.field], operand if value else None)
+    compared: ColumnElement[Any] = func.coalesce(column, table.c[declared.otherwise]) if declared.otherwise else column
     return compared >= operand if declared.match == "from" else compared < operand
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from pipelines.storage.config_lists import Page, children, listed
 from pipelines.storage.config_rows import StoredNeighbours, by_ids, count, entities, entity, found, row_values
 from pipelines.storage.entity_tables import CODE_REFERRERS, ENTITY_VERSIONS, LIST_REFERRERS, ORGANIZATIONS, REFERRERS, TABLES
+from pipelines.storage.ledger_tables import STANDS
 from transforms.entities.documents import document, invalid
 from transforms.entities.fields import fields
 from transforms.entities.registry import BY_KIND
@@ -238,6 +239,11 @@ def _id_users(connection: Connection, org_id: str, resource: Resource, entity_id
         yield from _users(connection, org_id, kind, column, entity_id)
     for kind, column in LIST_REFERRERS[resource.kind]:
         yield from _users(connection, org_id, kind, column, [entity_id])
+    if resource.kind in ("Commitment", "Balance"):
+        draws = f"""SELECT DISTINCT e.entity_id FROM ledger_entries e
+            WHERE e.org_id = :org_id AND e.fund_id = :fund_id AND e.entity_type = 'BILL' AND {STANDS} ORDER BY 1 LIMIT 4"""
+        bill_ids = connection.scalars(text(draws), {"org_id": org_id, "fund_id": entity_id, "as_of": None})
+        yield from (f"Bill {bill_id} (draws from it)" for bill_id in bill_ids)
 
 
 def _code_users(connection: Connection, org_id: str, resource: Resource, code: str | None) -> Iterator[str]:

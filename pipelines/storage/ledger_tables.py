@@ -4,6 +4,8 @@ A fund is a commitment or a balance. The ledger is append-only: an entry is neve
 back by an entry that reverses it. Put here what happened to money; keep out funds themselves (entities).
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from pipelines.storage.bill_tables import ID, INSTANT, MONEY
@@ -77,3 +79,11 @@ BILLED_CHARGES = sa.Table(
     sa.Column("bill_id", ID, nullable=False),
     sa.Index("ix_billed_charges_bill", "org_id", "bill_id"),
 )
+
+#: Condition on an entry e that it stands, as of a sequence number (``:as_of``; null is now).
+STANDS = """
+    e.reverses IS NULL AND e.sequence <= coalesce(CAST(:as_of AS bigint), e.sequence) AND NOT EXISTS (
+        SELECT FROM ledger_entries r
+        WHERE r.org_id = e.org_id AND r.reverses = e.id AND r.sequence <= coalesce(CAST(:as_of AS bigint), r.sequence))"""
+#: The same with the parameter as psycopg writes it.
+DRIVER_STANDS: Any = STANDS.replace(":as_of", "%(as_of)s")

@@ -1,7 +1,7 @@
 """The language of searches (platform.md 3) as SQL: terms such as ``startDate>2023-01-01$accountId:<id>``.
 
 Terms are joined by ``$``; a term is a field, a comparator (``: > >= < <= ~``) and a value. Put here what all searches
-share; which fields there are is in account_search.py and bill_search.py.
+share; which fields there are is in entity_search.py and bill_search.py.
 """
 
 import operator
@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
+from sqlalchemy.dialects.postgresql import JSONB
 
 from transforms.errors import EntityInvalid
 
@@ -90,6 +91,10 @@ def _condition(term: str, columns: Mapping[str, ColumnElement[Any]]) -> ColumnEl
     if "\x00" in value:
         raise EntityInvalid.of("searchQuery", "searchQuery may not hold NUL characters")
     column = columns[name]
+    if isinstance(column.type, JSONB):  # a list of ids
+        if comparator != ":":
+            raise EntityInvalid.of("searchQuery", f"{name} is a list; write {name}:<id>, or several ids joined by commas")
+        return sa.or_(*(column.contains([item.strip()]) for item in value.split(",")))
     if name in _LISTS and comparator == ":":
         return column.in_([item.strip() for item in value.split(",")])
     if comparator == "~":

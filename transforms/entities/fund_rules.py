@@ -1,6 +1,7 @@
 """Rules of commitments, balances and their schedules. Source: billing.md 5.1-5.9; DECISIONS 29."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from transforms.billing.balance_schedules import MOST_RUNS, has_too_many_runs, next_run
 from transforms.entities.balances import Balance, BalanceChargeSchedule, BalanceTransactionSchedule
@@ -70,10 +71,10 @@ def _commitment_problems(commitment: Commitment) -> Problems:
         "endDate",
         "endDate must be after startDate: the commitment holds from startDate until the day before endDate",
     )
-    pre_paid = commitment.amount_pre_paid or 0
+    pre_paid = commitment.amount_pre_paid or Decimal(0)
     yield pre_paid > commitment.amount, "amountPrePaid", "amountPrePaid can't be more than amount: it is the part of it that is paid already"
     yield (
-        (commitment.amount_first_bill or 0) > max(0, commitment.amount - pre_paid),
+        commitment.amount_first_bill is not None and commitment.amount_first_bill > max(Decimal(0), commitment.amount - pre_paid),
         "amountFirstBill",
         "amountFirstBill can't be more than amount less amountPrePaid, which is all that is left to bill",
     )

@@ -28,6 +28,8 @@ ACCOUNTS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "currency": pl.String,
     "days_before_bill_due": pl.Int32,
     "purchase_order_number": pl.String,
+    # PREPAYMENT and BALANCE in the order of drawing, as a JSON list; null for the organization's.
+    "credit_application_order": pl.String,
     # The account's own custom fields as a JSON object.
     "custom_fields": pl.String,
 }

@@ -39,7 +39,7 @@ def covered(progress: Progress) -> tuple[pl.DataFrame, pl.DataFrame]:
     """
     rating = progress.rating
     lines = coverable(progress)
-    funds = rating.funds.with_row_index("fund").filter(~pl.col("is_grant"))
+    funds = rating.funds.with_row_index("fund").filter(~pl.col("is_grant") & pl.col("draw_rank").is_not_null())
     if lines.is_empty() or funds.is_empty():
         return pl.DataFrame(schema=COVERED), pl.DataFrame(schema={"bill": pl.UInt32, "fund": pl.UInt32, "drawn": DECIMAL, "amount": DECIMAL})
     found, used = by_rank(lines, funds, _in_bill_currency(available(rating), rating), rating)

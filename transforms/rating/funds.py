@@ -4,6 +4,7 @@ Put here what a fund covers and in which order funds are drawn. Keep out the dra
 in them (``availability.py``). Source: billing.md 5, DECISIONS 29.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 
 import polars as pl
@@ -11,6 +12,7 @@ import polars as pl
 from transforms.billing.conversions import Exchange
 from transforms.configuration import Configuration
 from transforms.datasets import INSTANT
+from transforms.entities.organization import BillCreditType
 from transforms.entities.usage import Aggregation, CompoundAggregation, Product
 from transforms.money import DECIMAL
 from transforms.rating.anchors import Role
@@ -49,11 +51,33 @@ FUNDS: dict[str, pl.DataType | type[pl.DataType]] = {
 
 
 def due_funds(configuration: Configuration, due: pl.DataFrame, zone: str) -> pl.DataFrame:
-    """The funds of the accounts that the run bills; see FUNDS, with ``draw_rank`` (UInt32), their order within the account."""
+    """The funds of the accounts that the run bills; see FUNDS, with ``draw_rank`` (UInt32), their order within the account.
+
+    A fund of a kind that the account's creditApplicationOrder leaves out is there for its fees, but has no ``draw_rank``.
+    """
     billed = due.filter(pl.col("role") == Role.ACCOUNT.value).select(account_id="billed_id", bill_currency="bill_currency").unique("account_id")
     funds = pl.concat([_commitments(configuration, zone), _balances(configuration)])
-    ordered = funds.drop("bill_currency").join(billed, on="account_id").select(*FUNDS).sort("account_id", *_order(), nulls_last=True)
-    return ordered.with_columns(draw_rank=pl.int_range(pl.len(), dtype=pl.UInt32).over("account_id"))
+    ranked = funds.drop("bill_currency").join(billed, on="account_id").join(_kinds(configuration, billed), on=["account_id", "fund_kind"], how="left")
+    ordered = ranked.sort("account_id", "kind_rank", *_order(), nulls_last=True)
+    rank = pl.when(pl.col("kind_rank").is_not_null()).then(pl.int_range(pl.len(), dtype=pl.UInt32).over("account_id"))
+    return ordered.with_columns(draw_rank=rank).select(*FUNDS, "draw_rank")
+
+
+def _kinds(configuration: Configuration, billed: pl.DataFrame) -> pl.DataFrame:
+    """``account_id``, ``fund_kind`` and ``kind_rank``: the order of kinds of the account, else of the organization (billing.md 5.4).
+
+    In a hierarchy the order can't be set: prepayments come before balances.
+    """
+    general = json.dumps([str(kind) for kind in configuration.organization.credit_application_order])
+    accounts = configuration.accounts.join(billed.select("account_id"), on="account_id", how="semi")
+    parents = configuration.accounts["parent_account_id"].drop_nulls().unique()
+    in_family = pl.col("parent_account_id").is_not_null() | pl.col("account_id").is_in(parents.implode())
+    fixed = json.dumps([str(BillCreditType.PREPAYMENT), str(BillCreditType.BALANCE)])
+    order = pl.when(in_family).then(pl.lit(fixed)).otherwise(pl.coalesce("credit_application_order", pl.lit(general)))
+    kinds = {str(BillCreditType.PREPAYMENT): COMMITMENT, str(BillCreditType.BALANCE): BALANCE}
+    long = accounts.select("account_id", kinds=order.str.json_decode(pl.List(pl.String))).explode("kinds").drop_nulls()
+    ranked = long.with_columns(kind_rank=pl.int_range(pl.len(), dtype=pl.UInt32).over("account_id"))
+    return ranked.select("account_id", "kind_rank", fund_kind=pl.col("kinds").replace_strict(kinds, return_dtype=pl.String))
 
 
 def with_grants(funds: pl.DataFrame, configuration: Configuration, rates: Sequence[Exchange]) -> pl.DataFrame:
@@ -69,10 +93,10 @@ def with_grants(funds: pl.DataFrame, configuration: Configuration, rates: Sequen
 
 
 def _order() -> list[pl.Expr]:
-    """Commitments before balances; of a kind product-specific before account-wide, then earliest end, start, creation."""
+    """Of a kind: product-specific before account-wide, then earliest end, start, creation (DECISIONS 29)."""
     is_wide = pl.col("product_ids").list.len() == 0
     ends = pl.coalesce("rollover_end_at", "end_at")
-    return [pl.col("fund_kind") == BALANCE, is_wide, ends, pl.col("start_at"), pl.col("created_at"), pl.col("fund_id")]
+    return [is_wide, ends, pl.col("start_at"), pl.col("created_at"), pl.col("fund_id")]
 
 
 def _listed(column: str) -> pl.Expr:

@@ -26,7 +26,7 @@ def with_grants_taken(rated: pl.DataFrame, windows: pl.DataFrame, rating: Rating
     Returns:
         The rows that no grant may cover, then those from whose units one was taken, with the column ``granted``; then DRAWN.
     """
-    grants = rating.funds.with_row_index("fund").filter("is_grant")
+    grants = rating.funds.with_row_index("fund").filter(pl.col("is_grant") & pl.col("draw_rank").is_not_null())
     if grants.is_empty() or rated.is_empty():
         return [rated], pl.DataFrame(schema=DRAWN)
     offers = pl.DataFrame(

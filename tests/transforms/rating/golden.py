@@ -109,6 +109,7 @@ class World:
                 "currency": body.get("currency"),
                 "days_before_bill_due": body.get("daysBeforeBillDue"),
                 "purchase_order_number": body.get("purchaseOrderNumber"),
+                "credit_application_order": json.dumps(body["creditApplicationOrder"]) if "creditApplicationOrder" in body else None,
                 "custom_fields": "{}",
             }
             for number, (code, body) in enumerate(self.case.get("accounts", {"a": {}}).items())

@@ -20,6 +20,7 @@ from transforms.aggregations.states import segmented
 from transforms.aggregations.usage import MeterUsage
 from transforms.configuration import Configuration
 from transforms.datasets import INSTANT
+from transforms.entities.accounts import ChildBillingMode
 from transforms.entities.formulas import compound_segments
 from transforms.entities.usage import Aggregation, CompoundAggregation, Meter, Segment, segment_string
 from transforms.rating.families import pooled, with_children
@@ -67,10 +68,10 @@ def siblings(line: Line, lines: Sequence[Line]) -> list[Line]:
 
 
 def accounts_of(line: Line, lines: Sequence[Line], configuration: Configuration) -> pl.DataFrame:
-    """Whose usage the line charges: ``account_id``, ``account_number``, ``account_code``, the account that pays first.
+    """Whose usage the line charges: ``account_id``, ``account_number``, ``account_code``, the account with the plan first.
 
     That is the account of a family that the line names; else the account with the plan, and the children that the plan covers
-    unless these have lines of their own (billing.md 7).
+    unless these are billed by lines of their own (billing.md 7).
 
     Args:
         line: A usage line, columns of BILL_LINE_ITEMS.
@@ -78,12 +79,16 @@ def accounts_of(line: Line, lines: Sequence[Line], configuration: Configuration)
         configuration: The organization's, at least the whole family.
     """
     names = configuration.accounts.select("account_id", "account_number", "account_code")
+    attached = configuration.account_plans.filter(pl.col("account_plan_id") == line["account_plan_id"]).to_dicts()
+    owner = attached[0]["account_id"] if attached else line["account_id"]
     is_split = any(other["child_account_id"] is not None and all(other[name] == line[name] for name in _WINDOW) for other in lines)
-    if is_split:
-        return names.filter(pl.col("account_id") == (line["child_account_id"] or line["account_id"]))
+    if line["child_account_id"] is not None or is_split:
+        return names.filter(pl.col("account_id") == (line["child_account_id"] or owner))
+    if attached and attached[0]["child_billing_mode"] == ChildBillingMode.CHILD:
+        return names.filter(pl.col("account_id") == line["account_id"])
     window = pl.DataFrame(
         {
-            "account_id": [line["account_id"]],
+            "account_id": [owner],
             "product_id": [line["product_id"]],
             "window_start": [line["service_period_start"]],
             "window_end": [line["service_period_end"]],
@@ -222,7 +227,7 @@ def compound_quantity(line: Line, found: Sequence[Source], configuration: Config
     compound = configuration.entity(CompoundAggregation, line["compound_aggregation_id"])
     segments = compound_segments(compound, {a.code: a for a in configuration.entities(Aggregation).values() if a.code})
     index = None if segments is None else next((n for n, one in enumerate(segments) if segment_string(one) == line["segment"]), None)
-    number = configuration.accounts.filter(pl.col("account_id") == line["account_id"])["account_number"][0]
+    number = found[0].accounts["account_number"][0] if found else 0
     place = {"account_number": number, "window_start": line["service_period_start"], "window_end": line["service_period_end"]}
     schema: dict[str, pl.DataType | type[pl.DataType]] = {"account_number": pl.Int32, "window_start": INSTANT, "window_end": INSTANT}
     values = [

@@ -16,7 +16,7 @@ defs = dg.Definitions(
     asset_checks=CHECKS,
     jobs=[schedules.scheduled_bill_run, unattended.unattended_work],
     schedules=[schedules.bill_schedule],
-    sensors=[unattended.landed_measurements, unattended.waiting_bill_jobs, schedules.finished_bill_jobs],
+    sensors=[unattended.landed_measurements, unattended.waiting_bill_jobs, unattended.overdue_approvals, schedules.finished_bill_jobs],
     resources={"warehouse": storage},
     loggers={"console": dg.colored_console_logger, PROGRESS_LOGGER: progress},
     # A step costs milliseconds in the process of the run, and seconds in one of its own; storage does the heavy work.

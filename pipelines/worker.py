@@ -23,6 +23,7 @@ from pathlib import Path
 
 from pipelines.recorder import Recorder
 from pipelines.storage import bill_jobs, bill_lines, statement_jobs, statement_runs
+from pipelines.storage.auto_approval import approved_when_due
 from pipelines.storage.bill_jobs import BillJob, JobLost
 from pipelines.storage.bill_runs import ran
 from pipelines.storage.database import Database, connected, migrated
@@ -47,6 +48,8 @@ LANDING_SECONDS = 0.1
 BATCH_SECONDS = 2.0
 #: Seconds between two rounds of maintenance; the first is at the start.
 MAINTENANCE_SECONDS = 6 * 3600.0
+#: Seconds between two looks for bills whose grace period is over.
+APPROVAL_SECONDS = 5.0
 #: Longest pause while something is away.
 PAUSE_SECONDS = 5.0
 #: Seconds that running jobs get to finish when the worker is asked to stop; they are run again at the next start otherwise.
@@ -74,7 +77,8 @@ class Worker:
 
     def threads(self) -> list[threading.Thread]:
         """The worker's threads, not started."""
-        loops = [("ingest", self._ingesting), ("maintenance", self._maintaining), *((f"jobs-{n}", self._billing) for n in range(1, JOB_THREADS + 1))]
+        single = [("ingest", self._ingesting), ("maintenance", self._maintaining), ("approval", self._approving)]
+        loops = [*single, *((f"jobs-{n}", self._billing) for n in range(1, JOB_THREADS + 1))]
         return [threading.Thread(target=self._resident, args=(name, loop), name=name, daemon=True) for name, loop in loops]
 
     def _resident(self, name: str, loop: Callable[[], None]) -> None:
@@ -111,6 +115,12 @@ class Worker:
             if done is not None and (done.data_files or done.log_files):
                 LOG.info(event("lake cleaned", data_files=done.data_files, log_files=done.log_files))
             self.stop.wait(MAINTENANCE_SECONDS)
+
+    def _approving(self) -> None:
+        while not self.stop.is_set():
+            for org_id, count in approved_when_due(self.database).items():
+                LOG.info(event("bills approved", org=org_id, bills=count))
+            self.stop.wait(APPROVAL_SECONDS)
 
     def _billing(self) -> None:
         session = bill_jobs.new_session()

@@ -1,17 +1,18 @@
-"""What the resident worker does, done by Dagster where no worker lives: landed measurements taken in, waiting bill jobs run.
+"""What the resident worker does, done by Dagster where no worker lives: measurements taken in, bill jobs run, bills approved.
 
-Two sensors notice that nobody does it; both ask for the same job. Where a worker lives they only look. Put here how that is
+Three sensors notice that nobody does it; all ask for the same job. Where a worker lives they only look. Put here how that is
 noticed; keep out the work itself, which is the worker's.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from pipelines.defs.recording import recorded_bill_job, recorded_ingest
 from pipelines.defs.warehouse import Warehouse
 from pipelines.storage import bill_jobs
+from pipelines.storage.auto_approval import approved_when_due, overdue
 from pipelines.storage.bill_runs import ran
 from pipelines.storage.bill_schedule import latest_batch, waiting_longer_than
 from pipelines.storage.ingest import backlog, drained
@@ -45,11 +46,19 @@ def waiting_bill_jobs_ran(context: dg.OpExecutionContext, warehouse: Warehouse) 
             context.log.info("organization %s: bill job %s wrote %d bills in %.2f s", summary.org_id, summary.job_id, summary.bills, summary.seconds)
 
 
-@dg.job(description="Takes in landed measurements, then runs waiting bill jobs: the resident worker's work, where there is none.")
+@dg.op
+def overdue_bills_approved(context: dg.OpExecutionContext, warehouse: Warehouse) -> None:
+    """Approve the bills whose grace period is over."""
+    for org_id, count in approved_when_due(warehouse.database).items():
+        context.log.info("organization %s: %d bills approved after their grace period", org_id, count)
+
+
+@dg.job(description="Takes in landed measurements, runs waiting bill jobs, approves bills in time: the resident worker's work, where there is none.")
 def unattended_work() -> None:
-    """Both ops, independent of each other."""
+    """All ops, independent of each other."""
     landed_measurements_taken_in()
     waiting_bill_jobs_ran()
+    overdue_bills_approved()
 
 
 @dg.sensor(
@@ -86,3 +95,20 @@ def waiting_bill_jobs(_context: dg.SensorEvaluationContext, warehouse: Warehouse
         yield dg.RunRequest(run_key=waiting[0], tags={"meterhouse/reason": f"{len(waiting)} bill jobs wait and nobody runs them"})
     else:
         yield dg.SkipReason("no bill job waits for a worker")
+
+
+@dg.sensor(
+    job=unattended_work,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Approves bills whose grace period has been over for a minute.",
+)
+def overdue_approvals(_context: dg.SensorEvaluationContext, warehouse: Warehouse) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Look for bills that a worker would have approved."""
+    at = datetime.now(UTC)
+    with warehouse.database.transaction() as connection:
+        waiting = overdue(connection, at - PATIENCE)
+    if waiting:
+        yield dg.RunRequest(tags={"meterhouse/reason": f"the grace period of {waiting} bills is over and nobody approves them"})
+    else:
+        yield dg.SkipReason("no bill waits for its approval")

@@ -13,12 +13,10 @@ from pipelines.storage.bill_tables import BILL_JOBS, BILLS
 from pipelines.storage.ingest_tables import INGEST_BATCHES
 from pipelines.storage.snapshots import configuration
 from transforms.periods import DAY, local_day, midnight
-from transforms.rating.due_days import due_last_days
+from transforms.rating.due_days import due_last_days, late_usage_until
 
 #: A server that was down this long still bills what ended meanwhile; what ended earlier is billed by hand.
 LOOK_BACK = timedelta(days=7)
-#: Usage that arrives this long after a period's end makes the schedule bill it again (billing.md 3.3).
-LATE = timedelta(hours=24)
 
 
 def unbilled_days(connection: Connection, org_id: str, now: datetime) -> list[date]:
@@ -30,10 +28,15 @@ def unbilled_days(connection: Connection, org_id: str, now: datetime) -> list[da
     snapshot = configuration(connection, org_id)
     today = local_day(now, snapshot.time_zone)
     days = due_last_days(snapshot, today - LOOK_BACK, today - DAY)
-    return [day for day in days if _is_unbilled(connection, org_id, day, midnight(day + DAY, snapshot.time_zone))]
+    # The schedule bills whole periods, so the account plan that ends last has the last word.
+    ends = snapshot.account_plans["end_date"]
+    latest = None if ends.null_count() else ends.max()
+    assert latest is None or isinstance(latest, datetime), "ends of account plans are instants"
+    periods = [(day, midnight(day + DAY, snapshot.time_zone)) for day in days]
+    return [day for day, end in periods if _is_unbilled(connection, org_id, day, end, until=late_usage_until(end, latest))]
 
 
-def _is_unbilled(connection: Connection, org_id: str, day: date, end: datetime) -> bool:
+def _is_unbilled(connection: Connection, org_id: str, day: date, end: datetime, *, until: datetime) -> bool:
     jobs, batches = BILL_JOBS.c, INGEST_BATCHES.c
     whole = sa.and_(~jobs.request.has_key("accountIds"), ~jobs.request.has_key("billingFrequency"))
     billed_at = connection.scalar(
@@ -49,7 +52,7 @@ def _is_unbilled(connection: Connection, org_id: str, day: date, end: datetime) 
     if billed_at is None:
         return True
     grown = sa.select(batches.batch_id).where(
-        batches.org_id == org_id, batches.kind == "LANDED", batches.planned_at > billed_at, batches.received_from < end + LATE
+        batches.org_id == org_id, batches.kind == "LANDED", batches.planned_at > billed_at, batches.received_from < until
     )
     return connection.execute(grown.limit(1)).first() is not None
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from pipelines.storage import memo_lines, statement_jobs
 from pipelines.storage.bill_locks import held, is_locked
@@ -51,6 +52,8 @@ class BillFilter:
     external_invoice_date_start: date | None = None
     external_invoice_date_end: date | None = None
     end_date: date | None = None
+    end_date_start: date | None = None
+    end_date_end: date | None = None
     billing_frequency: str | None = None
     bill_job_id: str | None = None
     status: str | None = None
@@ -68,6 +71,8 @@ class BillFilter:
             (self.external_invoice_date_start, c.external_invoice_date.__ge__),
             (self.external_invoice_date_end, c.external_invoice_date.__lt__),
             (self.end_date, c.end_date.__eq__),
+            (self.end_date_start, c.end_date.__ge__),
+            (self.end_date_end, c.end_date.__lt__),
             (self.billing_frequency, c.billing_frequency.__eq__),
             (self.bill_job_id, lambda job_id: _of_job(org_id, job_id)),
             (self.status, c.status.__eq__),
@@ -129,12 +134,14 @@ def _locked_rows(connection: Connection, org_id: str, ids: Sequence[str]) -> dic
     """Id -> the bill's row, with ``is_locked``; nobody else changes it, nor the bill lock date, until the transaction ends."""
     held(connection, org_id)
     query = (
-        sa.select(BILLS, is_locked().label("is_locked"))
-        .where(BILLS.c.org_id == org_id, BILLS.c.id.in_(ids))
-        .order_by(BILLS.c.id)
-        .with_for_update(of=BILLS)
+        sa.select(BILLS, is_locked().label("is_locked")).where(BILLS.c.org_id == org_id, _among(ids)).order_by(BILLS.c.id).with_for_update(of=BILLS)
     )
     return {row["id"]: row for row in connection.execute(query).mappings()}
+
+
+def _among(ids: Sequence[str]) -> ColumnElement[bool]:
+    """That the bill is one of any number of ids: one parameter, where ``in_`` takes one for each and 65,535 are the most."""
+    return BILLS.c.id == sa.any_(sa.literal(list(ids), ARRAY(sa.Text)))
 
 
 def _locked_row(connection: Connection, org_id: str, bill_id: str) -> RowMapping:
@@ -146,7 +153,7 @@ def _locked_row(connection: Connection, org_id: str, bill_id: str) -> RowMapping
 
 def _changed(connection: Connection, org_id: str, ids: Sequence[str], actor: str, **values: Any) -> None:
     touched = {"version": BILLS.c.version + 1, "dt_last_modified": sa.func.clock_timestamp(), "last_modified_by": actor}
-    connection.execute(sa.update(BILLS).where(BILLS.c.org_id == org_id, BILLS.c.id.in_(ids)).values(**touched, **values))
+    connection.execute(sa.update(BILLS).where(BILLS.c.org_id == org_id, _among(ids)).values(**touched, **values))
 
 
 def _approval(actor: str) -> dict[str, Any]:

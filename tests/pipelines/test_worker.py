@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from pipelines.storage import bill_jobs, bill_store, organizations
+from pipelines.storage import bill_jobs, bill_store, config_store, organizations
 from pipelines.storage.bill_jobs import BillJob
 from pipelines.storage.bill_lines import lines_by_bill
 from pipelines.storage.bill_store import BillFilter
@@ -26,6 +26,7 @@ from pipelines.storage.settings import Settings, settings_of
 from tests.offers import landed, offer, usage_body
 from tests.waiting import eventually
 from transforms.billing.job_requests import BillJobRequest
+from transforms.entities.organization import OrganizationConfig, TimePeriodUnit
 
 D = Decimal
 JANUARY = BillJobRequest(billing_frequency="MONTHLY", last_date_in_billing_period=date(2025, 1, 31))
@@ -250,3 +251,24 @@ def test_a_job_that_kills_its_workers_is_given_up(site: Site) -> None:
     site.worker()
     eventually(lambda: site.job(org_id, job_id).status == "CANCELLED", why=lambda: site.log.read_text()[-4000:])
     assert "died 3 times" in str(site.job(org_id, job_id).failures[0]["reason"])
+
+
+def test_a_worker_approves_bills_whose_grace_period_is_over(site: Site) -> None:
+    org_id = site.new_org()
+    offer(site.database, org_id, ["acme"], standing_charge="1")
+    with site.database.transaction() as connection:
+        config = config_store.singleton(connection, org_id, OrganizationConfig)
+        grace = {"auto_approve_bills_grace_period": 2, "auto_approve_bills_grace_period_unit": TimePeriodUnit.HOURS}
+        config_store.updated(connection, org_id, config.id, config.model_copy(update=grace), "tester")
+    site.worker()
+    [bill_id] = site.completed(org_id, site.posted(org_id)).bill_ids
+
+    def status() -> tuple[str, str | None]:
+        with site.database.transaction() as connection:
+            header = bill_store.bill(connection, org_id, bill_id)
+        return header["status"], header["approved_by"]
+
+    assert status() == ("PENDING", None)
+    with site.database.transaction() as connection:
+        connection.execute(sa.text("UPDATE bills SET last_calculated_at = now() - interval '3 hours' WHERE id = :id"), {"id": bill_id})
+    eventually(lambda: status() == ("APPROVED", "AUTO_APPROVAL"), why=lambda: site.log.read_text()[-4000:])

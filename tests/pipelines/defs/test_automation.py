@@ -16,6 +16,7 @@ from pipelines.definitions import defs
 from pipelines.defs import schedules, unattended
 from pipelines.defs.warehouse import Storage
 from pipelines.storage import bill_jobs, config_store
+from pipelines.storage.bill_runs import ran_inline
 from pipelines.storage.bill_schedule import unbilled_days
 from pipelines.storage.bill_tables import BILL_JOBS, BILLS
 from pipelines.storage.database import Database
@@ -23,7 +24,7 @@ from pipelines.storage.ingest import drained
 from pipelines.storage.lake import Lake
 from pipelines.storage.landing import Landing
 from transforms.billing.job_requests import BillJobRequest
-from transforms.entities.organization import OrganizationConfig
+from transforms.entities.organization import OrganizationConfig, TimePeriodUnit
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -132,6 +133,28 @@ def test_a_bill_job_that_nobody_runs_is_run_by_dagster_and_its_months_are_publis
     (publish,) = found.run_requests
     assert publish.tags == {"dagster/asset_partition_range_start": "2013-02", "dagster/asset_partition_range_end": "2013-02"}
     assert not look(schedules.finished_bill_jobs, found.cursor).run_requests
+
+
+def test_bills_whose_grace_period_is_over_are_approved_by_dagster_where_nobody_does(
+    storage: Storage, small: str, instance: dg.DagsterInstance
+) -> None:
+    def look() -> Any:
+        (answer,) = unattended.overdue_approvals(dg.build_sensor_context(instance=instance, resources={"warehouse": storage}))
+        return answer
+
+    ran_inline(storage.database, storage.lake, storage.landing_root, small, request=BillJobRequest(last_date_in_billing_period=date(2013, 2, 28)))
+    assert isinstance(look(), dg.SkipReason)
+    with storage.database.transaction() as connection:
+        config = config_store.singleton(connection, small, OrganizationConfig)
+        grace = {"auto_approve_bills_grace_period": 1, "auto_approve_bills_grace_period_unit": TimePeriodUnit.HOURS}
+        config_store.updated(connection, small, config.id, config.model_copy(update=grace), "test")
+        ago = sa.func.now() - timedelta(hours=2)
+        connection.execute(sa.update(BILLS).where(BILLS.c.org_id == small).values(last_calculated_at=ago))
+    assert isinstance(look(), dg.RunRequest)
+    assert defs.resolve_job_def("unattended_work").execute_in_process(instance=instance, run_config=QUIET).success
+    with storage.database.transaction() as connection:
+        assert set(connection.scalars(sa.select(BILLS.c.status).where(BILLS.c.org_id == small))) == {"APPROVED"}
+    assert isinstance(look(), dg.SkipReason)
 
 
 def test_late_usage_makes_a_scheduled_bill_due_again(storage: Storage, small: str) -> None:

@@ -79,7 +79,7 @@ def test_all_checks_block_and_are_cut_like_their_asset(graph: AssetGraph) -> Non
 def test_schedules_and_sensors_run_by_themselves() -> None:
     repository = defs.get_repository_def()
     assert {s.name: s.default_status for s in repository.schedule_defs} == {"bill_schedule": dg.DefaultScheduleStatus.RUNNING}
-    assert {s.name for s in repository.sensor_defs} == {"landed_measurements", "waiting_bill_jobs", "finished_bill_jobs"}
+    assert {s.name for s in repository.sensor_defs} == {"landed_measurements", "waiting_bill_jobs", "overdue_approvals", "finished_bill_jobs"}
     assert all(s.default_status is dg.DefaultSensorStatus.RUNNING for s in repository.sensor_defs)
 
 

@@ -10,7 +10,9 @@ from pydantic.json_schema import models_json_schema
 
 from api.crud import PREFIX, collection_path
 from transforms.aggregations.usage_query import UsageQuery
+from transforms.billing.csv_request import DownloadCsvRequest
 from transforms.billing.job_requests import BillApproveRequest, BillJobRecalculateRequest, BillJobRequest
+from transforms.billing.memo_lines import CreditLineItem, DebitLineItem
 from transforms.entities.balances import BalanceTransaction
 from transforms.entities.end_dating import EndDateRequest
 from transforms.entities.fields import fields
@@ -58,11 +60,21 @@ _REQUESTS: tuple[type[BaseModel], ...] = (
     BillApproveRequest,
     BillJobRecalculateRequest,
     BillJobRequest,
+    CreditLineItem,
+    DebitLineItem,
+    DownloadCsvRequest,
     EndDateRequest,
     StatementJobRequest,
     StatementsBatchJobRequest,
     UsageQuery,
 )
+_MEMOS = ("Credit", "Debit")
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
 #: Method and path of a route of its own -> its body.
 _BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("post", "/oauth/token"): _GRANT,
@@ -71,6 +83,9 @@ _BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("post", f"{PREFIX}/billjobs"): {"$ref": "#/components/schemas/BillJobRequest"},
     ("post", f"{PREFIX}/billjobs/recalculate"): {"$ref": "#/components/schemas/BillJobRecalculateRequest"},
     ("post", f"{PREFIX}/bills/approve"): {"$ref": "#/components/schemas/BillApproveRequest"},
+    ("post", f"{PREFIX}/bills/download/csv/url"): {"$ref": "#/components/schemas/DownloadCsvRequest"},
+    **{("post", f"{PREFIX}/bills/{{bill_id}}/{name.lower()}lineitems"): _ref(f"{name}LineItem") for name in _MEMOS},
+    **{("put", f"{PREFIX}/bills/{{bill_id}}/{name.lower()}lineitems/{{id}}"): _ref(f"{name}LineItem") for name in _MEMOS},
     ("post", f"{PREFIX}/bills/preview"): {"$ref": "#/components/schemas/BillJobRequest"},
     ("put", f"{PREFIX}/bills/{{bill_id}}/status"): _STATUS,
     ("post", f"{PREFIX}/balances/{{balance_id}}/transactions"): {"$ref": "#/components/schemas/BalanceTransaction"},

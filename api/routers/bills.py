@@ -6,7 +6,7 @@ Literal paths stand before ``/{bill_id}``. Source: billing.md 3.2, 3.5, platform
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
@@ -16,10 +16,13 @@ from api.encoding import json_response
 from api.lakes import lake_of
 from api.pagination import NextToken, PageSize, envelope
 from api.parameters import SearchParameters, day, flag, one_of, values
-from pipelines.storage import bill_search, bill_store
+from api.presigned import download_url
+from api.routers.downloads import bills_csv_path
+from pipelines.storage import bill_files, bill_search, bill_store
 from pipelines.storage.bill_lines import lines_by_bill
 from pipelines.storage.bill_store import BillFilter, Header
 from pipelines.storage.config_lists import page_size as checked_size, page_token, sequence_of
+from transforms.billing.csv_request import DownloadCsvRequest
 from transforms.billing.job_requests import BillApproveRequest, BillJobRequest
 from transforms.entities.documents import validated
 from transforms.entities.resource import BillingFrequency
@@ -159,6 +162,15 @@ def approve(state: ProcessState, caller: Caller, body: Body) -> Response:
     with state.database.transaction() as connection:
         count = bill_store.approved(connection, caller.org_id, ids, actor=caller.id)
     return _approved(count)
+
+
+@router.post("/download/csv/url")
+def csv_url(request: Request, state: ProcessState, caller: Caller, body: Body) -> Response:
+    """An address that is good for a minute, from which the bills of a period of at most 31 days are downloaded as CSV."""
+    asked = validated(DownloadCsvRequest, body)
+    with state.database.transaction() as connection:
+        bill_files.refuse_too_many(connection, caller.org_id, asked)
+    return json_response({"downloadUrl": download_url(request, bills_csv_path(caller.org_id, asked))})
 
 
 @router.post("/preview")

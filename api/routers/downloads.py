@@ -1,8 +1,9 @@
-"""Downloads by presigned address: statements, and the usage behind a line.
+"""Downloads by presigned address: statements, the usage behind a line, and bills as CSV.
 
 Put here what an address leads to; that it is good is checked for the whole router (api/presigned.py).
 """
 
+import base64
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path
@@ -13,6 +14,7 @@ from api.lakes import lake_of
 from api.presigned import checked, file_headers
 from pipelines.storage import statement_files, statement_jobs
 from pipelines.storage.statement_files import StatementFile
+from transforms.billing.csv_request import DownloadCsvRequest
 from transforms.errors import NotFound
 
 router = APIRouter(prefix="/downloads/{org}", tags=["Download"], dependencies=[Depends(checked)])
@@ -29,6 +31,24 @@ def statement_path(org_id: str, job_id: str, kind: str) -> str:
 def usage_path(org_id: str, bill_id: str, line_item_id: str) -> str:
     """Where the usage behind a line is downloaded."""
     return f"/downloads/{org_id}/bills/{bill_id}/lineitems/{line_item_id}/usage"
+
+
+def bills_csv_path(org_id: str, request: DownloadCsvRequest) -> str:
+    """Where the bills that a request asks for are downloaded: the path, which is signed, says which."""
+    asked = base64.urlsafe_b64encode(request.model_dump_json(exclude_none=True).encode()).decode().rstrip("=")
+    return f"/downloads/{org_id}/bills/csv/{asked}"
+
+
+@router.get("/bills/csv/{asked}")
+def bills_csv(state: ProcessState, org_id: Organization, asked: str) -> Response:
+    """Bills as CSV, as they are now."""
+    from pipelines.storage import bill_files
+
+    request = DownloadCsvRequest.model_validate_json(base64.urlsafe_b64decode(asked + "=" * (-len(asked) % 4)))
+    with state.database.transaction() as connection:
+        content = bill_files.written(connection, lake_of(state), org_id, request)
+    name = f"bills-{request.start_date or request.external_invoice_date_start}.csv"
+    return Response(content, media_type=MEDIA_TYPES["csv"], headers=file_headers(name))
 
 
 @router.get("/statements/{job_id}/{kind}")

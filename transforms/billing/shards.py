@@ -40,8 +40,10 @@ def shards(configuration: Configuration, *, account_ids: Sequence[str] | None = 
     numbered = positions.with_columns(shard=pl.col("position").min().over("top_number") // size)
     for part in numbered.partition_by("shard", maintain_order=True):
         own = part.sort("account_number").select(accounts.columns)
-        plans = configuration.account_plans.join(own.select("account_id"), on="account_id", how="semi", maintain_order="left")
-        yield replace(configuration, accounts=own, account_plans=plans)
+        ids = own.select("account_id")
+        plans = configuration.account_plans.join(ids, on="account_id", how="semi", maintain_order="left")
+        frames = {kind: frame.join(ids, on="account_id", how="semi", maintain_order="left") for kind, frame in configuration.frames.items()}
+        yield replace(configuration, accounts=own, account_plans=plans, frames=frames)
 
 
 def usage_of(shard: Configuration, whole: Configuration, usage: Mapping[str, MeterUsage]) -> dict[str, MeterUsage]:

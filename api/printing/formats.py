@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any, cast
@@ -22,6 +22,7 @@ from babel.dates import format_date
 from babel.numbers import format_decimal, get_currency_symbol
 
 from transforms.errors import EntityInvalid
+from transforms.money import EXACT
 
 #: Digits of prices and quantities are shown as far as they go, up to what is stored.
 _DIGITS_MAX = 12
@@ -94,7 +95,8 @@ class Formats:
     def _currency(self, amount: Decimal, currency: str, digits: tuple[int, int]) -> str:
         pattern: Any = copy(self.locale.currency_formats["standard"])
         pattern.frac_prec = digits
-        text = str(pattern.apply(amount, self.locale, currency=currency, currency_digits=False))
+        with localcontext(EXACT):  # Babel computes in the current context, whose 28 digits are too few
+            text = str(pattern.apply(amount, self.locale, currency=currency, currency_digits=False))
         symbol = get_currency_symbol(currency, self.locale)
         if symbol[-1].isalpha():
             # CLDR: letters are kept apart from digits.
@@ -103,7 +105,8 @@ class Formats:
 
     def number(self, value: Decimal) -> str:
         """A quantity, with all the digits that it has."""
-        return str(format_decimal(value, locale=self.locale, decimal_quantization=False))
+        with localcontext(EXACT):
+            return str(format_decimal(value, locale=self.locale, decimal_quantization=False))
 
     def day(self, day: date, style: str = "long") -> str:
         """A calendar day."""

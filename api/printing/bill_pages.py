@@ -26,8 +26,9 @@ def address_lines(address: Address | None) -> list[str]:
     """The address as it is written on a letter."""
     if address is None:
         return []
-    place = " ".join(part for part in (address.post_code, address.locality) if part)
-    parts = (address.address_line1, address.address_line2, address.address_line3, address.address_line4, place, address.region, address.country)
+    town = " ".join(part for part in (address.post_code, address.locality) if part)
+    place = ", ".join(part for part in (town, address.region) if part)
+    parts = (address.address_line1, address.address_line2, address.address_line3, address.address_line4, place, address.country)
     return [part for part in parts if part]
 
 

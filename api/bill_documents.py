@@ -21,7 +21,7 @@ from transforms.statements.usage_lines import is_usage_line
 LISTED_BILL_IDS_MAX = 1_000
 
 #: Wire name -> column, of the fields that a line has on a bill and on its own.
-_LINE_FIELDS: Mapping[str, str] = {
+LINE_FIELDS: Mapping[str, str] = {
     "id": "line_item_id",
     "lineItemType": "line_item_type",
     "description": "description",
@@ -65,7 +65,7 @@ _LINE_DEFAULTS: Mapping[str, Any] = {
     "conversionRate": Decimal(1),
 }
 
-_BAND_FIELDS: Mapping[str, str] = {
+BAND_FIELDS: Mapping[str, str] = {
     "pricingBandId": "pricing_band_id",
     "lowerLimit": "lower_limit",
     "fixedPrice": "fixed_price",
@@ -77,7 +77,7 @@ _BAND_FIELDS: Mapping[str, str] = {
     "convertedBandSubtotal": "converted_band_subtotal",
 }
 
-_BILL_FIELDS: Mapping[str, str] = {
+BILL_FIELDS: Mapping[str, str] = {
     "id": "id",
     "version": "version",
     "accountId": "account_id",
@@ -143,11 +143,11 @@ def _named(document: dict[str, Any], products: Products) -> dict[str, Any]:
 
 
 def _line(line: Mapping[str, Any], products: Products, bands: str) -> dict[str, Any]:
-    document = {**_LINE_DEFAULTS, **_named(_fields(line, _LINE_FIELDS), products)}
+    document = {**_LINE_DEFAULTS, **_named(_fields(line, LINE_FIELDS), products)}
     if line["segment"] is not None:
         document["segment"] = json.loads(line["segment"])
     if line["bands"] is not None:
-        document[bands] = [_fields(band, _BAND_FIELDS) for band in line["bands"]]
+        document[bands] = [_fields(band, BAND_FIELDS) for band in line["bands"]]
     return document
 
 
@@ -160,7 +160,7 @@ def bill_document(header: Mapping[str, Any], lines: Lines | None, products: Prod
         products: The products that the lines name.
         with_versions: State the version of every dataset too; long, so only where one bill is asked for.
     """
-    document = _fields(header, _BILL_FIELDS)
+    document = _fields(header, BILL_FIELDS)
     document["currencyConversions"] = [{**rate, "multiplier": Decimal(rate["multiplier"])} for rate in header["currency_conversions"]]
     certificate = certificate_of(header)
     if certificate is not None:

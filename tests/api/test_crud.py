@@ -158,8 +158,33 @@ def test_the_openapi_document_is_whole(api: TestClient) -> None:
             declared = sorted(one["name"] for one in [*shared, *operation["parameters"]] if one["in"] == "path")
             assert declared == sorted(re.findall(r"{(\w+)}", path)), (method, path)
             assert {"200", "4XX", "5XX"} == set(operation["responses"]), (method, path)
-            has_no_body = method in ("get", "delete") or path.rsplit("/", 1)[-1] in ("lock", "cancel") or "/billingperiod/" in path
+            has_no_body = method in ("get", "delete") or path.rsplit("/", 1)[-1] in ("lock", "cancel", "csv") or "/billingperiod/" in path
             assert ("requestBody" in operation) is not has_no_body, (method, path)
     assert len(names) == len(set(names))
     submitted = document["paths"]["/organizations/{org_id}/measurements"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert submitted["properties"]["measurements"]["maxItems"] == 1000
+
+
+def test_every_operation_says_what_it_answers_and_has_a_short_name(api: TestClient) -> None:
+    paths = api.get("/openapi.json").json()["paths"]
+    names = {}
+    for path, methods in paths.items():
+        for method in methods.keys() - {"parameters"}:
+            operation = methods[method]
+            names[method, path] = operation["operationId"]
+            assert re.fullmatch(r"[a-z]+(_[a-z]+){0,5}", operation["operationId"]), operation["operationId"]
+            kinds = operation["responses"]["200"]["content"].values()
+            assert all(kind["schema"] for kind in kinds), f"{method} {path}: say what it answers in ANSWERS (or FILES) of api/answers.py"
+            for parameter in operation["parameters"]:
+                wanted = "integer" if parameter["name"] in ("pageSize", "fromDocument") else None
+                assert wanted in (None, parameter["schema"].get("type")), (method, path, parameter)
+    above = "/organizations/{org_id}"
+    assert names["get", f"{above}/accounts"] == "list_accounts"
+    assert names["get", f"{above}/accounts/{{id}}"] == "retrieve_account"
+    assert names["get", f"{above}/picklists/currency"] == "list_currencies"
+    assert names["put", f"{above}/organizationconfig"] == "update_organization_config"
+    assert names["post", f"{above}/billjobs/recalculate"] == "recalculate_bill_job"
+    assert names["get", f"{above}/bills"] == "list_bills"
+    assert names["put", f"{above}/bills/{{bill_id}}/status"] == "update_bill_status"
+    assert names["get", f"{above}/bills/{{bill_id}}/creditlineitems"] == "list_credit_line_items"
+    assert names["get", f"{above}/bills/{{bill_id}}/lineitems"] == "list_line_items_of_bill"

@@ -66,9 +66,14 @@ def status_of(error: MeterhouseError) -> int:
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
 
 
+def domain_response(error: MeterhouseError) -> Response:
+    """The answer for a domain error."""
+    return error_response(status_of(error), str(error), getattr(error, "problems", ()))
+
+
 async def _domain(_request: Request, error: Exception) -> Response:
     assert isinstance(error, MeterhouseError)
-    return error_response(status_of(error), str(error), getattr(error, "problems", ()))
+    return domain_response(error)
 
 
 async def _parameters(_request: Request, error: Exception) -> Response:

@@ -23,9 +23,13 @@ def test_submitted_usage_is_landed_as_sent_or_refused_whole(api: TestClient, tmp
     assert status == 400
     assert body["errors"] == [{"field": "measurements[1].measure.qty", "message": 'is "5"; it must be a number, without quotes'}]
     assert post(content.ljust(512_000))[0] == 403
+    unannounced = api.post(f"/organizations/{api.org_id}/measurements", content=iter([content, b" " * 400_000, b" " * 200_000]))
+    assert (unannounced.status_code, "under 512,000" in unannounced.json()["message"]) == (403, True)
     assert post(content, headers={"Authorization": "Bearer x"})[0] == 403
     assert api.post("/organizations/11111111-1111-4111-8111-111111111111/measurements", content=content).status_code == 403
     assert api.get(f"/organizations/{api.org_id}/measurements").status_code == 405
+    assert api.post(f"/organizations/{api.org_id}/measurements/x", content=content).status_code == 404
+    assert api.post(f"/organizations//{api.org_id}/measurements", content=b"{").status_code == 400
     frames = read(tmp_path / "landing", {}, 1 << 20).frames
     assert [(f.org_id, f.body) for f in frames] == [(api.org_id, content)]
 

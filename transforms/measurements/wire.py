@@ -52,6 +52,8 @@ _DECODER = msgspec.json.Decoder(WireCall)
 #: Codes that were found well formed; bounded, so that a client that makes up codes can't fill the memory.
 _KNOWN_CODES: set[str] = set()
 _MOST_KNOWN_CODES = 500_000
+#: Space, backslash, delete. JSON has the other control characters of ASCII in no text, and codes are of the lengths declared.
+_NOT_PLAIN = (b" ", b"\\", b"\x7f")
 
 
 def checked(body: bytes, *, now: datetime) -> int:
@@ -71,9 +73,17 @@ def checked(body: bytes, *, now: datetime) -> int:
         items = _DECODER.decode(body).measurements
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise located(body, now, str(error)) from None
-    if not (_has_good_codes(items) and _has_good_times(items, now)):
+    if not ((_is_plain(body) or _has_good_codes(items)) and _has_good_times(items, now)):
         raise located(body, now, "the body is not acceptable")
     return len(items)
+
+
+def _is_plain(body: bytes) -> bool:
+    """True when no text in the body can hold what a code must not: white space, control characters, anything escaped.
+
+    Most bodies are plain, and four searches of the bytes cost a tenth of a look at every code.
+    """
+    return body.isascii() and not any(character in body for character in _NOT_PLAIN)
 
 
 def _has_good_codes(items: list[WireMeasurement]) -> bool:

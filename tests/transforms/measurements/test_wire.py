@@ -19,6 +19,11 @@ def check(*items: Any) -> int:
     return checked(json.dumps({"measurements": items}).encode(), now=NOW)
 
 
+def check_compact(item: dict[str, Any]) -> int:
+    """As many clients write it: no space, so that a body may be plain; letters as they are."""
+    return checked(json.dumps({"measurements": [item]}, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass"), now=NOW)
+
+
 @pytest.mark.parametrize(
     ("item", "field", "words"),
     [
@@ -114,6 +119,14 @@ def test_codes_may_hold_single_spaces_and_any_letters() -> None:
     assert check({**GOOD, "account": "größe 7/ü", "meter": "m"}) == 1
 
 
+@pytest.mark.parametrize("key", ["account", "meter"])
+@pytest.mark.parametrize("code", ["a b ", " a", "a\tb", "a\x7f", "\x85", "a\u00a0b", "\u2003", "a\u009f"])
+def test_a_bad_code_is_found_in_a_body_without_white_space(key: str, code: str) -> None:
+    with pytest.raises(EntityInvalid, match="white space"):
+        check_compact({**GOOD, key: code})
+    assert check_compact({**GOOD, key: "a\\b"}) == check_compact({**GOOD, key: "größe"}) == check_compact(GOOD) == 1
+
+
 @given(
     st.fixed_dictionaries(
         {
@@ -135,8 +148,9 @@ def test_the_fast_check_and_the_explanation_agree(item: dict[str, Any]) -> None:
     """A refusal always names a field: the slow walk finds whatever the fast check refuses."""
     body = json.dumps({"measurements": [item]}).encode()
     problem = located(body, NOW, "nothing found")
-    if problem.problems:
-        with pytest.raises(EntityInvalid):
-            check(item)
-    else:
-        assert check(item) == 1
+    for way in (check, check_compact):
+        if problem.problems:
+            with pytest.raises(EntityInvalid):
+                way(item)
+        else:
+            assert way(item) == 1

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands import apply, bill, demo, document, explore, ingest, organizations, serve, status
+from api.commands import apply, bill, demo, diff, document, explain, explore, ingest, organizations, rebill, serve, status
 from api.commands.context import HomeOption, choose_home
 
 app = typer.Typer(
@@ -32,6 +32,9 @@ app.command("ingest")(ingest.ingest)
 app.command("apply")(apply.apply)
 app.command("bill")(bill.bill)
 app.command("document")(document.document)
+app.command("rebill")(rebill.rebill)
+app.command("diff")(diff.diff)
+app.command("explain")(explain.explain)
 app.command("explore")(explore.explore)
 app.command("status")(status.status)
 app.command("demo")(demo.demo)

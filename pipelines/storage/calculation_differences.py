@@ -110,7 +110,7 @@ def compared(database: Database, lake: Lake, bill: Row, before: Calculation, aft
         every = calculations_of(connection, bill)
     earlier, later = past(database, bill["org_id"], before), past(database, bill["org_id"], after)
     run = _Runs(lake, bill, (earlier, later), (overrides_of(every, before, bill), overrides_of(every, after, bill)))
-    stored = [bill_lines.scanned(lake, bill["org_id"], [{**bill, "calculation_id": one.id}]).collect() for one in (before, after)]
+    stored = [bill_lines.calculated(lake, bill["org_id"], [{**bill, "calculation_id": one.id}]).collect() for one in (before, after)]
     steps, problems = run.steps()
     changes = attributed(stored[0], [*steps, Step(Cause.SOFTWARE, stored[1])])
     with database.transaction() as connection:

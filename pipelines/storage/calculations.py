@@ -21,7 +21,7 @@ from pipelines.storage.pinned_usage import pinned_usage
 from pipelines.storage.snapshots import configuration as snapshot
 from transforms.billing.job_requests import BillJobOverrides, BillJobRequest
 from transforms.configuration import Configuration
-from transforms.errors import NotFound
+from transforms.errors import NotFound, Refused
 
 Row = Mapping[str, Any]
 
@@ -108,6 +108,20 @@ def chosen(found: list[Calculation], named: str) -> Calculation:
         if named in (one.id, str(one.number)):
             return one
     raise NotFound("Calculation", f"{named} (of this bill: 1 to {len(found)}, or an id)")
+
+
+def pair(found: list[Calculation], before: str | None, after: str | None) -> tuple[Calculation, Calculation]:
+    """The two calculations to compare: those of these ids or numbers, or the last two.
+
+    Raises:
+        NotFound: There is no such calculation.
+        Refused: None are named, and the bill was calculated once.
+    """
+    if before is not None and after is not None:
+        return chosen(found, before), chosen(found, after)
+    if len(found) < 2:
+        raise Refused("the bill was calculated once, so there is nothing to compare it with")
+    return found[-2], found[-1]
 
 
 def overrides_of(found: list[Calculation], calculation: Calculation, bill: Row) -> BillJobOverrides:

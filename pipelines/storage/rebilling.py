@@ -165,7 +165,7 @@ def _compare_scope(lake: Lake, seen: Past, scope: BillScope, bills: Sequence[Row
     for headers, result in computed(inputs_of(lake, seen), scope):
         failed |= dict(result.failures.select("account_id", "reason").iter_rows())
         mine = [left.pop(bill_id) for bill_id in headers["id"]]
-        stored = bill_lines.scanned(lake, seen.configuration.organization_id, mine).drop("calculation_id").collect(engine="streaming")
+        stored = bill_lines.calculated(lake, seen.configuration.organization_id, mine).drop("calculation_id").collect(engine="streaming")
         found.line_items += stored.height
         lines = differences(stored, result.line_items, keys=_LINE_KEYS)
         own = differences(stored_frame(mine), compared_frame(headers), keys=["id"]).rename({"id": "bill_id"})
@@ -185,9 +185,17 @@ def computed(given: Inputs, scope: BillScope) -> Iterator[tuple[pl.DataFrame, Bi
 
 
 def stored_frame(bills: Sequence[Row]) -> pl.DataFrame:
-    """Rows of ``bills`` as HEADER."""
-    texts = [{**bill, **{name: json.dumps(bill[name], sort_keys=True) for name in _JSON}} for bill in bills]
-    return pl.DataFrame(texts, schema=HEADER)
+    """Rows of ``bills`` as HEADER, as they were calculated: without the lines that people put on them."""
+    rows = [
+        {
+            **{name: bill[name] for name in HEADER},
+            **{name: json.dumps(bill[name], sort_keys=True) for name in _JSON},
+            "bill_total": bill["bill_total"] - bill["memo_total"],
+            "line_count": bill["line_count"] - bill["memo_count"],
+        }
+        for bill in bills
+    ]
+    return pl.DataFrame(rows, schema=HEADER)
 
 
 def compared_frame(headers: pl.DataFrame) -> pl.DataFrame:

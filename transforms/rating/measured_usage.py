@@ -43,7 +43,7 @@ def measured(rating: Rating, windows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Da
         windows: ``window``, what is aggregated (``aggregation_id``, ``is_compound``), whose it is (``account_plan_id``, ``plan_id``,
             ``contract_id``, ``product_id``, ``account_id``, ``account_number``), ``window_start`` and ``window_end``.
     """
-    parts = [_measured(rating, part, usage) for part, usage in filtered_usage(rating, windows)]
+    parts = [_measured(rating, part, usage) for part, usage in filtered_usage(windows, configuration=rating.configuration, usage=rating.usage)]
     return pl.concat([found for found, _ in parts]), pl.concat([by_account for _, by_account in parts])
 
 

@@ -11,21 +11,23 @@ from dataclasses import replace
 import polars as pl
 
 from transforms.aggregations.usage import MeterUsage, field_column
+from transforms.configuration import Configuration
 from transforms.entities.contracts import UsageFilterMode
-from transforms.rating.state import Rating
 
 
-def filtered_usage(rating: Rating, windows: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, Mapping[str, MeterUsage]]]:
-    """The windows by the usage that they are measured from: all of it, or what the filters of their contract leave."""
-    contracts = rating.configuration.frame("Contract").filter(pl.col("usage_filters").fill_null("[]") != "[]")
+def filtered_usage(
+    windows: pl.DataFrame, *, configuration: Configuration, usage: Mapping[str, MeterUsage]
+) -> Iterator[tuple[pl.DataFrame, Mapping[str, MeterUsage]]]:
+    """The windows (``contract_id``) by the usage that they are measured from: all of it, or what the filters of their contract leave."""
+    contracts = configuration.frame("Contract").filter(pl.col("usage_filters").fill_null("[]") != "[]")
     if contracts.is_empty() or windows["contract_id"].null_count() == windows.height:
-        yield windows, rating.usage
+        yield windows, usage
         return
     filters = contracts.select("contract_id", "usage_filters")
     marked = windows.join(filters, on="contract_id", how="left", maintain_order="left")
     for text in marked["usage_filters"].unique().sort().to_list():
         mine = marked.filter(pl.col("usage_filters").eq_missing(pl.lit(text, dtype=pl.String))).drop("usage_filters")
-        yield mine, rating.usage if text is None else {key: _filtered(usage, text) for key, usage in rating.usage.items()}
+        yield mine, usage if text is None else {key: _filtered(one, text) for key, one in usage.items()}
 
 
 def _filtered(usage: MeterUsage, text: str) -> MeterUsage:

@@ -19,6 +19,7 @@ from transforms.statements.documents import Measured, statement_document
 from transforms.statements.periods import statement_periods
 from transforms.statements.quantities import measured, without_defaults
 from transforms.statements.usage_lines import usages, with_usage_number
+from transforms.statements.users import users
 
 #: Where neither the account nor the organization has a definition: a row per usage and day, with its price.
 DEFAULT = StatementDefinition(aggregation_frequency=AggregationFrequency.DAY, include_price_per_unit=True)
@@ -62,10 +63,10 @@ def _breakdown(
 
 def _accounts(found: pl.DataFrame, configuration: Configuration) -> list[int]:
     """The numbers of the accounts whose usage may be in the usages."""
-    own = configuration.accounts.join(found.select("account_id"), on="account_id", how="semi")
-    pooled = found.filter("is_pooled").select(parent_account_id="account_id")
+    who = users(found, configuration)
+    pooled = who.filter("is_pooled").select(parent_account_id="account_id").unique()
     children = configuration.accounts.join(pooled, on="parent_account_id", how="semi")
-    return sorted({*own["account_number"], *children["account_number"]})
+    return sorted({*who["account_number"], *children["account_number"]})
 
 
 def statement(
@@ -94,7 +95,8 @@ def statement(
     found = _covered(usages(numbered, configuration), configuration, meter_ids)
     if line_item_id is not None:
         found = found.filter(pl.col("usage").is_in(numbered.filter(pl.col("line_item_id") == line_item_id)["usage"].implode()))
-    whole = found.with_columns(window_start="service_start", window_end="service_end", billed="quantity")
+    found = found.rename({"quantity": "billed"})
+    whole = found.with_columns(window_start="service_start", window_end="service_end")
     totals = measured(whole, configuration=configuration, usage=usage).rename({"quantity": "measured", "billed": "quantity"})
     periods = statement_periods(found, definition.aggregation_frequency, time_zone=zone)
     cut = periods.with_columns(window_start="period_start", window_end="period_end")

@@ -21,6 +21,7 @@ KEYS = (
     "product_id",
     "account_plan_id",
     "plan_id",
+    "contract_id",
     "aggregation_id",
     "compound_aggregation_id",
     "segment",
@@ -69,8 +70,8 @@ def usages(lines: pl.DataFrame, configuration: Configuration) -> pl.DataFrame:
 
     Returns:
         ``usage``; ``subject_id`` (aggregation or compound) and ``is_compound``; ``segment_index`` (null without segments);
-        ``account_id``, ``account_number``: whose usage, the billed account or the child; ``is_pooled``: true where the
-        usage of children that the account plan covers is in it; ``quantity``: the sum over its lines.
+        ``account_id``: who is told to have used it, the billed account or the child; ``bill_account_id``; ``is_split``: true
+        where other accounts of the family have lines of their own for the same; ``quantity``: the sum over its lines.
     """
     found = lines.filter(pl.col("usage").is_not_null())
     is_credit = pl.col("line_item_type") == "USAGE_CREDIT"
@@ -81,13 +82,13 @@ def usages(lines: pl.DataFrame, configuration: Configuration) -> pl.DataFrame:
         quantity=pl.when((~is_credit).any()).then(charged.sum()).otherwise(pl.col("quantity").first()),
     )
     siblings = [name for name in KEYS if name != "child_account_id"]
-    numbers = configuration.accounts.select(account_id="account_id", account_number="account_number")
     owned = first.with_columns(
-        is_pooled=pl.col("child_account_id").is_null().all().over(siblings),
+        is_split=pl.col("child_account_id").is_not_null().any().over(siblings),
+        bill_account_id="account_id",
         account_id=pl.coalesce("child_account_id", "account_id"),
         is_compound=pl.col("compound_aggregation_id").is_not_null(),
         subject_id=pl.coalesce("compound_aggregation_id", "aggregation_id"),
-    ).join(numbers, on="account_id", how="left", maintain_order="left")
+    )
     placed = owned.join(_segment_indexes(owned, configuration), on=["subject_id", "segment"], how="left", nulls_equal=True, maintain_order="left")
     return placed.rename({"service_period_start": "service_start", "service_period_end": "service_end"})
 

@@ -86,7 +86,7 @@ def bill_schedule(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -
     asset_selection=dg.AssetSelection.assets("published_line_items"),
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Publishes the months that finished bill jobs have changed.",
+    description="Publishes the months that finished bill jobs, and credit and debit lines, have changed.",
 )
 def finished_bill_jobs(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> dg.SensorResult:
     """Look at the bill jobs completed since the last look; those of backfills publish by themselves."""

@@ -58,7 +58,7 @@ def _is_unbilled(connection: Connection, org_id: str, day: date, end: datetime, 
 
 
 def changed_days(connection: Connection, since: datetime | None, *, other_than: str) -> tuple[datetime, list[date]]:
-    """What finished bill jobs have changed.
+    """What finished bill jobs have changed, and what people have put on bills or taken off them.
 
     Args:
         connection: A connection.
@@ -70,12 +70,16 @@ def changed_days(connection: Connection, since: datetime | None, *, other_than: 
     """
     jobs = BILL_JOBS.c
     done = sa.and_(jobs.status == "COMPLETE", jobs.created_by.is_distinct_from(other_than))
+    edited = BILLS.c.memo_changed_at.is_not(None)
     if since is not None:
-        done = sa.and_(done, jobs.dt_completed > since)
-    until = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(jobs.dt_completed), since, sa.func.to_timestamp(0))).where(done))
-    assert until is not None, "an aggregate with a default is never null"
-    days = sa.select(BILLS.c.end_date).join(BILL_JOBS, sa.and_(BILLS.c.org_id == jobs.org_id, BILLS.c.bill_job_id == jobs.id)).where(done)
-    return until, list(connection.scalars(days.distinct().order_by(BILLS.c.end_date)))
+        done, edited = sa.and_(done, jobs.dt_completed > since), sa.and_(edited, BILLS.c.memo_changed_at > since)
+    latest = [sa.select(sa.func.max(jobs.dt_completed)).where(done), sa.select(sa.func.max(BILLS.c.memo_changed_at)).where(edited)]
+    # The greatest of those that there are: PostgreSQL passes nulls over.
+    until = connection.scalar(sa.select(sa.func.greatest(*(one.scalar_subquery() for one in latest), since, sa.func.to_timestamp(0))))
+    assert until is not None, "the greatest with a default is never null"
+    by_job = sa.select(BILLS.c.end_date).join(BILL_JOBS, sa.and_(BILLS.c.org_id == jobs.org_id, BILLS.c.bill_job_id == jobs.id)).where(done)
+    days = set(connection.scalars(by_job.distinct())) | set(connection.scalars(sa.select(BILLS.c.end_date).where(edited).distinct()))
+    return until, sorted(days)
 
 
 def waiting_longer_than(connection: Connection, patience: timedelta) -> list[str]:

@@ -99,6 +99,10 @@ BILLS = sa.Table(
     # The credit and debit lines among them (memo_lines), which no calculation changes: line_count and bill_total include them.
     sa.Column("memo_count", sa.Integer, nullable=False, server_default="0"),
     sa.Column("memo_total", MONEY, nullable=False, server_default="0"),
+    # When such a line last came, changed or went.
+    sa.Column("memo_changed_at", INSTANT),
+    # The bills whose late usage its lines carry (carried_forward.py).
+    sa.Column("carried_from", ARRAY(ID), nullable=False, server_default="{}"),
     # Usage that no segment matched, for its certificate: [{"aggregationId", "aggregationCode", "measurements"}].
     sa.Column("unmatched", JSONB, nullable=False, server_default="[]"),
     sa.Column("purchase_order_number", sa.Text),
@@ -130,6 +134,7 @@ BILLS = sa.Table(
     sa.Index("ix_bills_sequence", "org_id", "sequence", unique=True),
     sa.Index("ix_bills_account", "org_id", "account_id", "bill_date"),
     sa.Index("ix_bills_bill_date", "org_id", "bill_date"),
+    sa.Index("ix_bills_memo_changed_at", "memo_changed_at", postgresql_where=sa.text("memo_changed_at IS NOT NULL")),
     # What automatic approval and the bill lock date look at.
     sa.Index("ix_bills_pending", "org_id", "bill_date", postgresql_where=sa.text("status = 'PENDING'")),
 )

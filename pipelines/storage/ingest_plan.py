@@ -74,10 +74,13 @@ def _storable(sample: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _count(connection: Connection, batch: Prepared) -> None:
-    rows = [{"org_id": batch.org_id, **row} for row in batch.days.iter_rows(named=True)]
+    latest = batch.received[1] if batch.received else None
+    rows = [{"org_id": batch.org_id, **row, "last_received_at": latest if row["accepted"] else None} for row in batch.days.iter_rows(named=True)]
     if rows:
         query = insert(MEASUREMENT_COUNTS)
-        added = {name: MEASUREMENT_COUNTS.c[name] + query.excluded[name] for name in COUNTS}
+        counts = MEASUREMENT_COUNTS.c
+        added: dict[str, Any] = {name: counts[name] + query.excluded[name] for name in COUNTS}
+        added["last_received_at"] = sa.func.greatest(counts.last_received_at, query.excluded.last_received_at)
         connection.execute(query.on_conflict_do_update(index_elements=["org_id", "date"], set_=added), rows)
 
 

@@ -54,6 +54,7 @@ MEASUREMENT_COUNTS = Table(
     Column("rejected", BigInteger, nullable=False),
     Column("dropped_fields", BigInteger, nullable=False, comment="Values of fields that the meter does not define."),
     Column("calculation_errors", BigInteger, nullable=False, comment="Derived fields that could not be computed."),
+    Column("last_received_at", DateTime(timezone=True), comment="No accepted measurement of the day was received later; null: not known."),
     CheckConstraint("landed = accepted + duplicates + rejected", name="balance"),
 )
 

@@ -206,6 +206,7 @@ def _carried(connection: Connection, bill: RowMapping, actor: str) -> None:
         "line_count": bill["line_count"] - bill["memo_count"] + count,
         "bill_total": whole,
         "statement_stale": BILLS.c.json_statement_generated | BILLS.c.csv_statement_generated,
+        "memo_changed_at": sa.func.clock_timestamp(),
         "version": BILLS.c.version + 1,
         "dt_last_modified": sa.func.clock_timestamp(),
         "last_modified_by": actor,

@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.storage import bill_jobs, bill_store, config_store, memo_store
 from pipelines.storage.bill_lines import lines_by_bill
+from pipelines.storage.bill_schedule import changed_days
 from pipelines.storage.database import Database
 from pipelines.storage.lake import Lake
 from pipelines.storage.organizations import Credentials
@@ -183,3 +184,19 @@ def test_the_number_of_a_deleted_bill_is_not_given_again(site: Site) -> None:
     assert put(site.database, site.lake, site.org_id, [frames(site.account, ["1"], bill_date=march)]) == [newest]
     with site.database.transaction() as connection:
         assert bill_store.bill(connection, site.org_id, newest)["sequential_invoice_number"] == "I-2"
+
+
+def test_a_month_is_published_anew_when_a_line_comes_or_goes(site: Site) -> None:
+    def looked(since: datetime | None) -> tuple[datetime, list[date]]:
+        with site.database.transaction() as connection:
+            return changed_days(connection, since, other_than="nobody")
+
+    before, _ = looked(None)
+    memo = site.memo(CreditLineItem, "1")
+    came, days = looked(before)
+    assert date(2025, 1, 31) in days
+    assert came > before
+    with site.database.transaction() as connection:
+        memo_store.deleted(connection, site.org_id, site.bill_id, memo.id, CreditLineItem, actor="tester")
+    assert date(2025, 1, 31) in looked(came)[1]
+    assert looked(looked(came)[0])[1] == []

@@ -1,6 +1,9 @@
 """Bills computed again from what they name, whatever happened since."""
 
+import json
+import os
 import random
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,12 @@ from pipelines.storage import bill_store, config_store, rebilling
 from pipelines.storage.bill_store import BillFilter
 from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILLS
 from pipelines.storage.database import Database
+from pipelines.storage.ingest import drained
 from pipelines.storage.lake import Lake
+from pipelines.storage.maintenance import maintained
 from pipelines.storage.organizations import Credentials
 from pipelines.storage.rebilling import Rebilled
-from tests.offers import offer
+from tests.offers import landed, offer, usage_body
 from tests.pipelines.storage.test_bill_runs import JANUARY, Organization
 from transforms.datasets import BILL_LINE_ITEMS, DAILY_AGGREGATES, MEASUREMENTS
 from transforms.entities.organization import OrganizationConfig
@@ -194,3 +199,52 @@ def test_the_states_that_a_calculation_names_are_those_that_it_read(org: Organiz
     assert {name.split("/")[0] for name in versions} == {MEASUREMENTS.name, DAILY_AGGREGATES.name}
     org.billed(JANUARY)
     assert org.bills()["acme"]["dataset_versions"] == versions
+
+
+def _aged(lake: Lake, org_id: str, *, days: int) -> None:
+    """Make every commit of the organization's tables look that old, with a checkpoint of the newest version as busy tables have."""
+    past = days * 86_400
+    for log in Path(lake.root, f"org={org_id}").rglob("_delta_log"):
+        for commit in log.glob("*.json"):
+            lines = [json.loads(text) for text in commit.read_text().splitlines()]
+            for action in (value for entry in lines for value in entry.values()):
+                for name in ("timestamp", "modificationTime", "deletionTimestamp"):
+                    if name in action:
+                        action[name] -= past * 1000
+            commit.write_text("\n".join(map(json.dumps, lines)))
+        DeltaTable(str(log.parent)).create_checkpoint()
+        for path in log.parent.rglob("*.*"):
+            at = path.stat().st_mtime - past
+            os.utime(path, (at, at))
+
+
+@pytest.mark.parametrize("is_expired", [False, True])
+def test_maintenance_keeps_what_an_unexpired_bill_needs(org: Organization, is_expired: bool) -> None:
+    plans = offer(org.database, org.org_id, ["acme", "beta"], standing_charge="3")
+    for day in range(1, 6):
+        org.used({"acme": "7.125", "beta": "11"}, day=day)
+        org.billed()
+    bill_id = org.bills()["beta"]["id"]
+    # Whatever replaces rows: states built anew, compaction of many small batches, days cut in another time zone, prices.
+    changed_meter(org)
+    changed_price(org, plans.pricing_id, "9")
+    org.recalculated(org.bills()["acme"]["id"])
+    for day in range(6, 26):
+        landed(org.landing, org.org_id, usage_body({"acme": "1"}, day=day).replace(b'"qty":1', b'"qty":1,"size":1'))
+        drained(org.database, org.lake, org.landing)
+    changed_time_zone(org, "Asia/Tokyo")
+    org.recalculated(org.bills()["acme"]["id"])
+    _aged(org.lake, org.org_id, days=60)
+    if is_expired:
+        with org.database.transaction() as connection:
+            first = BILL_CALCULATIONS.c.id == org.bills()["beta"]["calculation_id"]
+            at = BILL_CALCULATIONS.c.calculated_at
+            connection.execute(BILL_CALCULATIONS.update().where(first).values(calculated_at=at - timedelta(days=401)))
+    cleaned = maintained(org.database, org.lake, retention=timedelta(days=400), history=timedelta(days=30))
+    assert cleaned is not None
+    assert cleaned.data_files > 0
+    assert cleaned.log_files > 0
+    org.lake = Lake(org.lake.root, {})
+    again = rebilled(org)
+    assert again.unequal == ({bill_id} if is_expired else set()), again.problems
+    assert org.totals()["beta"] == D("16.75")

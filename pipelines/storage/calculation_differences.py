@@ -30,7 +30,7 @@ from transforms.entities.usage import Aggregation, CompoundAggregation
 from transforms.errors import Refused
 from transforms.provenance.attribution import Cause, Step, attributed
 from transforms.provenance.entities import used_entities
-from transforms.provenance.trail import USAGE_TYPES, accounts_of, aggregations_of, in_segment, measurements_in, segment_of
+from transforms.provenance.trail import USAGE_TYPES, aggregations_of, blocks_of, charged_usage, in_segment, measurements_in, segment_of
 
 Row = Mapping[str, Any]
 
@@ -211,7 +211,7 @@ class _Evidence:
 
     def _measurements(self, line: Row, lines: Sequence[Row]) -> tuple[int, int]:
         """How many measurements behind the line are only in the later data, and how many only in the earlier."""
-        accounts = accounts_of(line, lines, self._family)
+        accounts = pl.concat(blocks_of(line, lines, self._family))
         added: set[str] = set()
         removed: set[str] = set()
         for aggregation in aggregations_of(line, self._family):
@@ -223,12 +223,10 @@ class _Evidence:
     def _lone(self, line: Row, aggregation: Aggregation, accounts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The meter's measurements in the line's window that only the later data has, and those that only the earlier has."""
         start, end, numbers = line["service_period_start"], line["service_period_end"], accounts["account_number"]
-        key = (aggregation.meter_id, start, end, tuple(numbers))
+        key = (aggregation.meter_id, start, end, line["contract_id"], tuple(numbers))
         if key not in self._uids:
-            old, new = (
-                measurements_in(given.usage[aggregation.meter_id], numbers, start=start, end=end, time_zone=self._family.time_zone)
-                for given in self._run.inputs
-            )
+            read = [charged_usage(line, self._family, given.usage)[aggregation.meter_id] for given in self._run.inputs]
+            old, new = (measurements_in(usage, numbers, start=start, end=end, time_zone=self._family.time_zone) for usage in read)
             lone = (new.join(old.select("uid"), on="uid", how="anti"), old.join(new.select("uid"), on="uid", how="anti"))
             self._uids[key] = (lone[0].collect(engine="streaming"), lone[1].collect(engine="streaming"))
         return self._uids[key]

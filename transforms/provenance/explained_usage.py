@@ -13,7 +13,7 @@ from transforms.entities.plans import Pricing, PricingType
 from transforms.entities.usage import Aggregation, CompoundAggregation, Method
 from transforms.money import Rounding, RoundingMode, exact, rounded
 from transforms.provenance.calculation_steps import Check, Explained, Explanation, Line, Step, band_checks, band_steps, divided, money_steps, number
-from transforms.provenance.trail import Source, accounts_of, compound_quantity, siblings, sources
+from transforms.provenance.trail import Source, blocks_of, charged_usage, compound_quantity, siblings, sources
 
 _MODES = {Rounding.UP: RoundingMode.UP, Rounding.DOWN: RoundingMode.DOWN, Rounding.NEAREST: RoundingMode.HALF_UP}
 
@@ -24,9 +24,19 @@ def explained_usage(explained: Explained) -> Explanation | None:
     priced = priced_aggregation(explained)
     if priced is None or line["referenced_bill_id"] is not None:
         return None
-    found = sources(line, accounts_of(line, explained.lines, configuration), configuration, explained.usage)
+    usage = charged_usage(line, configuration, explained.usage)
+    blocks = blocks_of(line, explained.lines, configuration)
+    if isinstance(priced, CompoundAggregation):
+        by_block = [sources(line, block, configuration, usage) for block in blocks]
+        found = [one for own in by_block for one in own]
+        answers = [compound_quantity(line, own, configuration) for own in by_block]
+    else:
+        found = sources(line, pl.concat(blocks), configuration, usage)
+        answers = [(one.quantity, one.failure) for one in found]
     steps = [_source_step(one) for one in found]
-    measured, reason = (found[0].quantity, found[0].failure) if line["aggregation_id"] is not None else compound_quantity(line, found, configuration)
+    values = [quantity for quantity, _ in answers if quantity is not None]
+    measured = sum(values, Decimal(0)) if values else None
+    reason = "; ".join(text for _, text in answers if text is not None)
     if isinstance(priced, CompoundAggregation):
         steps.append(Step(name="formula", formula=priced.calculation + (f": {reason}" if reason else ""), value=measured))
     parts = siblings(line, explained.lines)
@@ -75,7 +85,7 @@ def _source_step(source: Source) -> Step:
     aggregation, accounts = source.aggregation, source.accounts["account_code"].to_list()
     what = "its SQL" if aggregation.aggregation is Method.CUSTOM_SQL else f"{aggregation.aggregation.value} of {aggregation.target_field}"
     where = "" if source.segment is None else f" where {', '.join(f'{name} is {value}' for name, value in source.segment.items())}"
-    by = accounts[0] if len(accounts) == 1 else f"{accounts[0]} and {len(accounts) - 1} child accounts, added up"
+    by = accounts[0] if len(accounts) == 1 else f"{accounts[0]} and {len(accounts) - 1} other accounts of its family, added up"
     span = f"from {source.start.isoformat()} to {source.end.isoformat()}"
     formula = f"{what} over the measurements of meter {source.meter.code} by {by} {span}{where}"
     if aggregation.default_value is not None:

@@ -19,11 +19,13 @@ from transforms.aggregations.segments import SEGMENT, aggregation_segments
 from transforms.aggregations.states import segmented
 from transforms.aggregations.usage import MeterUsage
 from transforms.configuration import Configuration
-from transforms.datasets import INSTANT
-from transforms.entities.accounts import ChildBillingMode
+from transforms.datasets import BILL_LINE_ITEMS, INSTANT
 from transforms.entities.formulas import compound_segments
 from transforms.entities.usage import Aggregation, CompoundAggregation, Meter, Segment, segment_string
 from transforms.rating.families import pooled, with_children
+from transforms.rating.usage_filters import filtered_usage
+from transforms.statements.usage_lines import usages, with_usage_number
+from transforms.statements.users import users
 
 Line = Mapping[str, Any]
 
@@ -38,7 +40,7 @@ class Source:
     """The usage of one simple aggregation behind a line.
 
     Attributes:
-        accounts: Whose usage it is: ``account_id``, ``account_number``, ``account_code``; the account that pays first.
+        accounts: Whose usage it is: ``account_id``, ``account_number``, ``account_code``; the account with the plan first.
         start: Start of the window, inclusive.
         end: End of the window, exclusive.
         segment: The segment, None when the aggregation has none.
@@ -67,36 +69,44 @@ def siblings(line: Line, lines: Sequence[Line]) -> list[Line]:
     ]
 
 
-def accounts_of(line: Line, lines: Sequence[Line], configuration: Configuration) -> pl.DataFrame:
-    """Whose usage the line charges: ``account_id``, ``account_number``, ``account_code``, the account with the plan first.
+def blocks_of(line: Line, lines: Sequence[Line], configuration: Configuration) -> list[pl.DataFrame]:
+    """Whose usage the line charges: ``account_id``, ``account_number``, ``account_code``.
 
-    That is the account of a family that the line names; else the account with the plan, and the children that the plan covers
-    unless these are billed by lines of their own (billing.md 7).
+    Each block is measured as one, and what blocks come to adds up: an account, or an account with the children whose usage its
+    plan covers, itself first; several where a summary adds up children's own plans (billing.md 7).
 
     Args:
         line: A usage line, columns of BILL_LINE_ITEMS.
-        lines: All lines of its bill.
+        lines: All lines of its bill, in order.
         configuration: The organization's, at least the whole family.
     """
+    numbered = with_usage_number(pl.DataFrame(lines, schema=BILL_LINE_ITEMS.schema))
+    own = numbered.filter(pl.col("line_item_id") == line["line_item_id"])["usage"][0]
+    who = users(usages(numbered, configuration).filter(pl.col("usage") == own), configuration)
     names = configuration.accounts.select("account_id", "account_number", "account_code")
-    attached = configuration.account_plans.filter(pl.col("account_plan_id") == line["account_plan_id"]).to_dicts()
-    owner = attached[0]["account_id"] if attached else line["account_id"]
-    is_split = any(other["child_account_id"] is not None and all(other[name] == line[name] for name in _WINDOW) for other in lines)
-    if line["child_account_id"] is not None or is_split:
-        return names.filter(pl.col("account_id") == (line["child_account_id"] or owner))
-    if attached and attached[0]["child_billing_mode"] == ChildBillingMode.CHILD:
-        return names.filter(pl.col("account_id") == line["account_id"])
-    window = pl.DataFrame(
-        {
-            "account_id": [owner],
-            "product_id": [line["product_id"]],
-            "window_start": [line["service_period_start"]],
-            "window_end": [line["service_period_end"]],
-        },
-        schema={"account_id": pl.String, "product_id": pl.String, "window_start": INSTANT, "window_end": INSTANT},
-    ).join(names, on="account_id")
+    found = []
+    for user in who.iter_rows(named=True):
+        alone = names.filter(pl.col("account_number") == user["account_number"])
+        found.append(_with_children(alone, line, configuration) if user["is_pooled"] else alone)
+    return found
+
+
+def _with_children(owner: pl.DataFrame, line: Line, configuration: Configuration) -> pl.DataFrame:
+    window = owner.with_columns(
+        product_id=pl.lit(line["product_id"], dtype=pl.String),
+        window_start=pl.lit(line["service_period_start"], dtype=INSTANT),
+        window_end=pl.lit(line["service_period_end"], dtype=INSTANT),
+    )
     numbers = with_children(window, configuration).select("account_number", is_child=pl.col("account_number") != pl.col("payer_number"))
+    names = configuration.accounts.select("account_id", "account_number", "account_code")
     return names.join(numbers, on="account_number").sort("is_child", "account_number").drop("is_child")
+
+
+def charged_usage(line: Line, configuration: Configuration, usage: Mapping[str, MeterUsage]) -> Mapping[str, MeterUsage]:
+    """The usage that the contract of the line lets its plans charge for; all of it without usage filters (billing.md 6.2)."""
+    window = pl.DataFrame({"contract_id": [line["contract_id"]]}, schema={"contract_id": pl.String})
+    ((_, kept),) = filtered_usage(window, configuration=configuration, usage=usage)
+    return kept
 
 
 def measurements_in(usage: MeterUsage, accounts: pl.Series, *, start: datetime, end: datetime, time_zone: str) -> pl.LazyFrame:
@@ -142,7 +152,7 @@ def source(
 
     Args:
         aggregation: A simple aggregation.
-        accounts: See ``accounts_of``.
+        accounts: ``account_id``, ``account_number``, ``account_code``; what each of them used adds up.
         start: Inclusive.
         end: Exclusive.
         segment: One of its segments; None when it has none.
@@ -179,13 +189,13 @@ def source(
 
 
 def sources(line: Line, accounts: pl.DataFrame, configuration: Configuration, usage: Mapping[str, MeterUsage]) -> list[Source]:
-    """The usage behind a usage line: of its aggregation, or of each that its compound aggregation names.
+    """The usage of the accounts behind a usage line: of its aggregation, or of each that its compound aggregation names.
 
     Args:
         line: A usage line, columns of BILL_LINE_ITEMS.
-        accounts: See ``accounts_of``.
+        accounts: One of ``blocks_of``, or several of a simple aggregation.
         configuration: The organization's.
-        usage: By meter id.
+        usage: By meter id, see ``charged_usage``.
     """
     return [
         source(

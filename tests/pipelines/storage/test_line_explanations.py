@@ -158,6 +158,49 @@ def test_a_family_s_lines_name_whose_usage_they_charge(org: Organization) -> Non
     assert whole["calls"].line["quantity"] == D("2.5")
 
 
+def accounts_of(explanation: Explanation) -> list[list[str]]:
+    return [source.accounts["account_code"].to_list() for source in explanation.sources]
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("PARENT_BREAKDOWN", 2), ("PARENT_SUMMARY", 1), ("CHILD", 0)])
+def test_children_with_plans_of_their_own_on_their_parent_s_bill(org: Organization, mode: str, expected: int) -> None:
+    on = Configured(org.database, org.org_id)
+    meter = on.meter()
+    plan = on.plan(on.template(on.product()))
+    on.pricing(planId=plan["id"], aggregationId=on.aggregation(meter, rounding="UP")["id"])
+    on.pricing(planId=plan["id"], compoundAggregationId=on.compound("aggregation.calls * 2")["id"])
+    parent = on.account("acme")
+    on.attached(parent, on.plan(on.template(on.product("other"), "other"), "other"))
+    for code in ("one", "two"):
+        on.attached(on.account(code, parentAccountId=parent["id"]), plan, childBillingMode=mode)
+    used(org, ("one", "10T12:00", "1.25", "eu"), ("two", "10T12:00", "2.5", "eu"), ("two", "11T12:00", "2.5", "eu"))
+    org.billed()
+    for account in ("acme", "one", "two") if mode == "CHILD" else ("acme",):
+        found = explanations(org, account)
+        assert all(one.checks for one in found.values())
+        if account == "acme":
+            assert len([name for name in found if name.startswith("calls")]) == expected
+        if mode == "PARENT_SUMMARY":
+            assert sorted(accounts_of(found["calls"])[0]) == ["one", "two"]
+            assert sorted(accounts_of(found["compound"])) == [["one"], ["two"]]
+
+
+def test_a_contract_s_usage_filters_leave_out_what_is_not_charged(org: Organization) -> None:
+    on = Configured(org.database, org.org_id)
+    meter = on.meter()
+    plan = on.plan(on.template(on.product()))
+    on.pricing(planId=plan["id"], aggregationId=on.aggregation(meter)["id"])
+    account = on.account()
+    filters = [{"dimensionCode": "region", "mode": "EXCLUDE", "value": "us"}]
+    dates = {"startDate": "2025-01-01", "endDate": "2026-01-01"}
+    contract = on.post("contracts", accountId=account["id"], name="contract", code="contract", usageFilters=filters, **dates)
+    on.attached(account, plan, contractId=contract["id"])
+    used(org, *USAGE[:4])
+    org.billed()
+    (usage,) = explanations(org).values()
+    assert (usage.line["quantity"], measurement_count(usage.sources[0])) == (D("10.5"), 3)
+
+
 def test_charges_show_days_factor_amounts_and_the_lines_that_count(org: Organization) -> None:
     on = Configured(org.database, org.org_id)
     meter = on.meter()

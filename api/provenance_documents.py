@@ -31,6 +31,7 @@ def rebill_document(bill: Mapping[str, Any], again: Rebilled) -> Document:
             "calculationId": bill["calculation_id"],
             "isEqual": again.is_equal,
             "lineItems": again.line_items,
+            "carriedLineItems": again.carried,
             "differences": found,
             "problem": again.problems.get(bill["id"]),
             "softwareVersion": software_version(),

@@ -51,6 +51,8 @@ def rebill(
     unequal = len(again.unequal)
     verdict = "all equal" if again.is_equal else f"[red]{unequal:,} differ[/]"
     made_with = ", ".join(again.software_versions)
+    if again.carried:
+        terminal.print(f"{again.carried:,} line items carry usage of locked bills forward and were taken as they are.")
     terminal.print(
         f"{again.bills:,} bills, {again.line_items:,} line items computed again in {again.seconds:.1f} s: {verdict}; "
         f"Meterhouse {software_version()}, stored by {made_with}"

@@ -111,7 +111,7 @@ def compared(database: Database, lake: Lake, bill: Row, before: Calculation, aft
     earlier, later = past(database, bill["org_id"], before), past(database, bill["org_id"], after)
     run = _Runs(lake, bill, (earlier, later), (overrides_of(every, before, bill), overrides_of(every, after, bill)))
     stored = [bill_lines.calculated(lake, bill["org_id"], [{**bill, "calculation_id": one.id}]).collect() for one in (before, after)]
-    steps, problems = run.steps()
+    steps, problems = run.steps(stored)
     changes = attributed(stored[0], [*steps, Step(Cause.SOFTWARE, stored[1])])
     with database.transaction() as connection:
         evidence = _Evidence(connection, run, stored)
@@ -143,25 +143,32 @@ class _Runs:
         """True when the calculations read different versions of something."""
         return self.earlier.calculation.dataset_versions != self.later.calculation.dataset_versions
 
-    def steps(self) -> tuple[list[Step], list[str]]:
-        """The steps from the earlier calculation's lines on, all under today's software, and what could not be computed."""
+    def steps(self, stored: Sequence[pl.DataFrame]) -> tuple[list[Step], list[str]]:
+        """The steps from the earlier calculation's lines on, all under today's software, and what could not be computed.
+
+        Args:
+            stored: The lines of both calculations. What they carry forward of locked bills is data, and is taken from them.
+        """
         own = inputs_of(self._lake, self.earlier)
+        carried = [frame.drop("calculation_id").filter(pl.col("referenced_bill_id").is_not_null()) for frame in stored]
         problems: list[str] = []
         first, reason = self._lines(own, self.overrides[0])
         if reason is not None:
             raise Refused(f"calculation {self.earlier.calculation.number} can't be computed under Meterhouse {software_version()}: {reason}")
-        steps = [Step(Cause.SOFTWARE, first)]
+        lines = first
+        steps = [Step(Cause.SOFTWARE, pl.concat([first, carried[0]]))]
         if self.is_other_configuration:
-            lines, reason = self._lines(self.inputs[0], self.overrides[1])
+            rated, reason = self._lines(self.inputs[0], self.overrides[1])
             if reason is None:
-                steps.append(Step(Cause.CONFIGURATION, lines))
+                lines = rated
+                steps.append(Step(Cause.CONFIGURATION, pl.concat([lines, carried[0]])))
             else:
                 problems.append(f"the earlier data can't be rated under the later configuration, so the two are one cause here: {reason}")
-        if self.is_other_data:
+        if self.is_other_data or problems:
             lines, reason = self._lines(self.inputs[1], self.overrides[1])
             if reason is not None:
                 raise Refused(f"calculation {self.later.calculation.number} can't be computed under Meterhouse {software_version()}: {reason}")
-            steps.append(Step(Cause.CONFIGURATION if problems else Cause.DATA, lines))
+        steps.append(Step(Cause.CONFIGURATION if problems else Cause.DATA, pl.concat([lines, carried[1]])))
         return steps, problems
 
     def _lines(self, given: Inputs, overrides: BillJobOverrides) -> tuple[pl.DataFrame, str | None]:

@@ -70,6 +70,8 @@ class Rebilled:
     Attributes:
         bills: How many were computed again.
         line_items: How many lines they have as stored.
+        carried: How many of these carry usage of locked bills forward. They are differences between two calculations of other
+            bills, so they are taken as they are.
         differences: See DIFFERENCES, sorted by bill; ``before`` is as stored, ``after`` as computed now.
         problems: Bill id -> why it could not be computed again, or not from what it names.
         software_versions: The versions of the software that computed the stored bills.
@@ -78,6 +80,7 @@ class Rebilled:
 
     bills: int
     line_items: int
+    carried: int
     differences: pl.DataFrame
     problems: Mapping[str, str]
     software_versions: tuple[str, ...]
@@ -99,6 +102,7 @@ class _Found:
     differences: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=DIFFERENCES)])
     problems: dict[str, str] = field(default_factory=dict)
     line_items: int = 0
+    carried: int = 0
 
 
 def bill_rows(connection: Connection, org_id: str, bills: BillFilter) -> list[dict[str, Any]]:
@@ -136,6 +140,7 @@ def rebilled(database: Database, lake: Lake, org_id: str, bills: Sequence[Row]) 
     return Rebilled(
         bills=len(bills),
         line_items=found.line_items,
+        carried=found.carried,
         differences=pl.concat(found.differences).sort("bill_id", "line_item_id", nulls_last=False, maintain_order=True),
         problems=found.problems,
         software_versions=tuple(sorted({named[i].software_version for i in by_calculation})),
@@ -167,8 +172,11 @@ def _compare_scope(lake: Lake, seen: Past, scope: BillScope, bills: Sequence[Row
         mine = [left.pop(bill_id) for bill_id in headers["id"]]
         stored = bill_lines.calculated(lake, seen.configuration.organization_id, mine).drop("calculation_id").collect(engine="streaming")
         found.line_items += stored.height
-        lines = differences(stored, result.line_items, keys=_LINE_KEYS)
-        own = differences(stored_frame(mine), compared_frame(headers), keys=["id"]).rename({"id": "bill_id"})
+        is_carried = pl.col("referenced_bill_id").is_not_null()
+        carried = stored.filter(is_carried)
+        found.carried += carried.height
+        lines = differences(stored.filter(~is_carried), result.line_items, keys=_LINE_KEYS)
+        own = differences(stored_frame(mine, carried), compared_frame(headers), keys=["id"]).rename({"id": "bill_id"})
         found.differences += [
             frame.select(pl.col(n) if n in frame.columns else pl.lit(None, t).alias(n) for n, t in DIFFERENCES.items()) for frame in (own, lines)
         ]
@@ -184,8 +192,13 @@ def computed(given: Inputs, scope: BillScope) -> Iterator[tuple[pl.DataFrame, Bi
         yield stored_headers(result.bills, result.line_items, unmatched=result.unmatched, overrides=scope.overrides, timezone=timezone), result
 
 
-def stored_frame(bills: Sequence[Row]) -> pl.DataFrame:
-    """Rows of ``bills`` as HEADER, as they were calculated: without the lines that people put on them."""
+def stored_frame(bills: Sequence[Row], carried: pl.DataFrame) -> pl.DataFrame:
+    """Rows of ``bills`` as HEADER, as rating made them: without the lines that people put on them and those carried forward.
+
+    Args:
+        bills: Rows of ``bills``.
+        carried: Their lines that carry usage of locked bills forward.
+    """
     rows = [
         {
             **{name: bill[name] for name in HEADER},
@@ -195,7 +208,16 @@ def stored_frame(bills: Sequence[Row]) -> pl.DataFrame:
         }
         for bill in bills
     ]
-    return pl.DataFrame(rows, schema=HEADER)
+    frame = pl.DataFrame(rows, schema=HEADER)
+    if carried.is_empty():
+        return frame
+    sums = carried.group_by(id="bill_id").agg(amount=pl.col("converted_subtotal").sum(), lines=pl.len().cast(pl.Int32))
+    zero = pl.lit(0)
+    without = frame.join(sums, on="id", how="left", maintain_order="left").with_columns(
+        bill_total=pl.col("bill_total") - pl.col("amount").fill_null(zero.cast(DECIMAL)),
+        line_count=pl.col("line_count") - pl.col("lines").fill_null(zero.cast(pl.Int32)),
+    )
+    return without.select(*HEADER)
 
 
 def compared_frame(headers: pl.DataFrame) -> pl.DataFrame:

@@ -248,3 +248,22 @@ def test_maintenance_keeps_what_an_unexpired_bill_needs(org: Organization, is_ex
     again = rebilled(org)
     assert again.unequal == ({bill_id} if is_expired else set()), again.problems
     assert org.totals()["beta"] == D("16.75")
+
+
+def test_lines_carried_forward_and_lines_of_people_are_no_differences(org: Organization) -> None:
+    offer(org.database, org.org_id, ["acme", "beta"])
+    org.used({"acme": "4", "beta": "8"})
+    org.billed()
+    bill_id = org.bills()["acme"]["id"]
+    lines = org.lake.scan(BILL_LINE_ITEMS, org.org_id).collect()
+    carried = lines.filter(pl.col("bill_id") == bill_id).with_columns(line_item_id=pl.lit("carried"), referenced_bill_id=pl.lit("locked"))
+    org.lake.replace(BILL_LINE_ITEMS, org.org_id, frame=pl.concat([lines, carried]))
+    with org.database.transaction() as connection:
+        of_memos = {"memo_count": 2, "memo_total": D(5)}
+        connection.execute(BILLS.update().where(BILLS.c.id == bill_id).values(bill_total=D(7), line_count=4, **of_memos))
+    again = rebilled(org)
+    assert again.is_equal, again.differences
+    assert (again.line_items, again.carried) == (3, 1)
+    with org.database.transaction() as connection:
+        connection.execute(BILLS.update().where(BILLS.c.id == bill_id).values(bill_total=D(8)))
+    assert {row["field"] for row in rebilled(org).differences.iter_rows(named=True)} == {"bill_total"}

@@ -113,11 +113,63 @@ def _job() -> Schema:
     return {"allOf": [_ref("BillJobRequest"), own]}
 
 
+_ANY: Schema = {"type": "object", "additionalProperties": True}
+
+
+def _provenance() -> dict[str, Schema]:
+    """What provenance_documents.py makes; its innermost parts are left open."""
+    comparison: dict[str, Schema] = {"from": _ref("BillCalculation"), "to": _ref("BillCalculation")}
+    return {
+        "Rebilling": _object(
+            ("billId", "calculationId", "isEqual"),
+            billId=_STRING,
+            calculationId=_STRING,
+            isEqual=_BOOLEAN,
+            lineItems=_INTEGER,
+            differences=_list(_object(lineItemId=_STRING, field=_STRING, stored={}, computed={})),
+            problem=_STRING,
+            softwareVersion=_STRING,
+            calculatedWith=_STRING,
+        ),
+        "BillCalculation": _object(
+            ("id", "number", "isCurrent"),
+            id=_STRING,
+            number=_INTEGER,
+            isCurrent=_BOOLEAN,
+            billJobId=_STRING,
+            billJobType=_STRING,
+            calculatedDate=_INSTANT,
+            configurationAsOf=_INSTANT,
+            configurationHash=_STRING,
+            softwareVersion=_STRING,
+            datasetVersions={"type": "object", "additionalProperties": _INTEGER},
+        ),
+        "BillComparison": _object(
+            ("billId", "from", "to", "lineItems"),
+            **comparison,
+            billId=_STRING,
+            softwareVersion=_STRING,
+            lineItems=_list(_ANY),
+            problems=_list({}),
+        ),
+        "LineExplanation": _object(
+            ("billId", "lineItemId", "steps", "checks", "sources"),
+            **dict.fromkeys(("billId", "lineItemId", "calculationId", "lineItemType", "description"), _STRING),
+            sequenceNumber=_INTEGER,
+            formula={"type": ["string", "null"]},
+            isEqual={"type": ["boolean", "null"]},
+            countedLineItemIds=_list(_STRING),
+            **dict.fromkeys(("steps", "checks", "sources"), _list(_ANY)),
+        ),
+    }
+
+
 def schemas() -> dict[str, Schema]:
     """Name -> schema of everything that answers are made of and that is no entity."""
     alone = _line("bandUsage")
     alone["properties"] |= {"billId": _STRING, "version": _INTEGER, "jsonUsageGenerated": _BOOLEAN, **_AUDIT}
     return {
+        **_provenance(),
         "Bill": _bill(),
         "BillLineItem": _line("usagePerPricingBand"),
         "LineItem": alone,
@@ -215,6 +267,10 @@ ANSWERS: Mapping[tuple[str, str], Schema] = {
     ("post", f"{_BILLS}/{{bill_id}}/statement/csv"): _ref("Download"),
     ("post", f"{_BILLS}/download/csv/url"): _ref("Download"),
     ("get", f"{_BILLS}/{{bill_id}}/lineitems/{{line_item_id}}/usage/json"): _ref("Download"),
+    ("post", f"{_BILLS}/{{bill_id}}/rebill"): _ref("Rebilling"),
+    ("get", f"{_BILLS}/{{bill_id}}/calculations"): page_of("BillCalculation"),
+    ("get", f"{_BILLS}/{{bill_id}}/diff"): _ref("BillComparison"),
+    ("get", f"{_BILLS}/{{bill_id}}/lineitems/{{line_item_id}}/explain"): _ref("LineExplanation"),
     ("post", _STATEMENTS): _ref("StatementJob"),
     ("get", _STATEMENTS): page_of("StatementJob"),
     ("post", f"{_STATEMENTS}/batch"): _list(_ref("StatementJob")),

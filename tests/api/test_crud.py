@@ -158,7 +158,7 @@ def test_the_openapi_document_is_whole(api: TestClient) -> None:
             declared = sorted(one["name"] for one in [*shared, *operation["parameters"]] if one["in"] == "path")
             assert declared == sorted(re.findall(r"{(\w+)}", path)), (method, path)
             assert {"200", "4XX", "5XX"} == set(operation["responses"]), (method, path)
-            has_no_body = method in ("get", "delete") or path.rsplit("/", 1)[-1] in ("lock", "cancel", "csv") or "/billingperiod/" in path
+            has_no_body = method in ("get", "delete") or path.rsplit("/", 1)[-1] in ("lock", "cancel", "csv", "rebill") or "/billingperiod/" in path
             assert ("requestBody" in operation) is not has_no_body, (method, path)
     assert len(names) == len(set(names))
     submitted = document["paths"]["/organizations/{org_id}/measurements"]["post"]["requestBody"]["content"]["application/json"]["schema"]

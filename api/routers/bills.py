@@ -198,7 +198,7 @@ def get(state: ProcessState, caller: Caller, bill_id: str) -> Response:
 def delete(state: ProcessState, caller: Caller, bill_id: str) -> Response:
     """Delete a bill that is not locked; the answer is the bill as it was."""
     with state.database.transaction() as connection:
-        document = _answer(state, connection, bill_store.deleted(connection, caller.org_id, bill_id))
+        document = _answer(state, connection, bill_store.deleted(connection, caller.org_id, bill_id, actor=caller.id))
     return json_response(document)
 
 

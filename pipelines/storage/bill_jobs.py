@@ -28,6 +28,8 @@ UNFINISHED = ("PENDING", "INITIALIZING", "RUNNING")
 
 #: Seed of the advisory locks of organizations whose jobs are counted.
 COUNTS = 0x6D68_1002
+#: Seed of the advisory locks that let one bill job of an organization at a time run.
+RUNS = 0x6D68_1005
 
 
 Request = BillJobRequest | BillJobRecalculateRequest
@@ -200,7 +202,12 @@ _CLAIM = sa.text(
     SET status = 'INITIALIZING', claimed_by = :session, attempts = attempts + 1, version = version + 1, dt_last_modified = clock_timestamp()
     WHERE (org_id, id) = (
         SELECT j.org_id, j.id FROM bill_jobs j
-        WHERE j.status = 'PENDING' OR j.status IN ('INITIALIZING', 'RUNNING') AND {IS_ORPHANED}
+        WHERE (j.status = 'PENDING' OR j.status IN ('INITIALIZING', 'RUNNING') AND {IS_ORPHANED}) AND NOT EXISTS (
+            -- Its organization is busy: the job waits until nobody runs another one of it.
+            SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+            WHERE l.locktype = 'advisory' AND d.datname = current_database() AND l.granted AND l.objsubid = 1
+              AND l.classid::bigint = (hashtextextended(j.org_id, {RUNS}) >> 32) & 4294967295
+              AND l.objid::bigint = hashtextextended(j.org_id, {RUNS}) & 4294967295)
         ORDER BY j.sequence LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING *
     """

@@ -1,43 +1,39 @@
 """A bill job from its claim to its end.
 
-Drain the landing (everything acknowledged before the job is in, DECISIONS 41), take the configuration, compute the bills
-shard by shard, put the line items in the lake, then write the headers and complete the job in one transaction
-(bill_writes.py). Killed at any point before that transaction, a job has changed nothing but files that nobody refers to,
-and is run again from the start.
+Wait for the organization's other jobs to end, drain the landing (everything acknowledged before the job is in, DECISIONS 41),
+take the configuration and the ledger, compute the bills shard by shard and put their line items in the lake
+(bill_calculation.py), then write headers and draws and complete the job in one transaction (bill_writes.py). Killed at any point
+before that transaction, a job has changed nothing but files that nobody refers to, and is run again from the start.
 
 Put here the order of a job's work. Keep out the amounts (transforms) and the rows (bill_jobs.py, bill_writes.py).
 """
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from time import monotonic
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import polars as pl
-import sqlalchemy as sa
 
-from pipelines.storage import bill_jobs, bill_lines, provenance
+from pipelines.storage import bill_jobs, bill_lines, late_usage, provenance
+from pipelines.storage.bill_calculation import computed
+from pipelines.storage.bill_inputs import Inputs, headers_of, inputs, results, with_ledger
 from pipelines.storage.bill_jobs import BillJob
 from pipelines.storage.bill_scopes import BillScope, Failure, created_scope, recalculated_scopes
-from pipelines.storage.bill_writes import Calculation, stored
+from pipelines.storage.bill_writes import Calculation, Drawings, LedgerMoved, stored
 from pipelines.storage.database import Database
-from pipelines.storage.ingest import IngestResult, drained, meter_usage
+from pipelines.storage.ingest import IngestResult
 from pipelines.storage.lake import Lake
-from pipelines.storage.lake_files import AddFile
-from pipelines.storage.snapshots import configuration as snapshot
-from transforms.aggregations.usage import MeterUsage
-from transforms.billing.headers import no_headers, stored_headers
 from transforms.billing.job_requests import BillJobRequest
-from transforms.billing.shards import shards, usage_of
 from transforms.configuration import Configuration
 from transforms.errors import EntityInvalid, NotFound, Refused, Unratable
-from transforms.rating.pipeline import billed
-from transforms.rating.run import BillRunResult
+from transforms.rating.replay import owners
+
+__all__ = ["Inputs", "JobSummary", "previewed", "ran", "ran_inline", "results"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,84 +58,44 @@ class JobSummary:
     ingested: tuple[IngestResult, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """All that the bills of a job are computed from.
-
-    Attributes:
-        began_at: The database's clock before anything was looked at.
-        versions: Table -> version of everything in ``usage`` (see provenance.dataset_versions).
-        ingested: The batches that were taken in first.
-    """
-
-    began_at: datetime
-    configuration: Configuration
-    usage: Mapping[str, MeterUsage]
-    versions: dict[str, int]
-    ingested: tuple[IngestResult, ...] = ()
-
-    @property
-    def today(self) -> date:
-        """The day on which the job began, in the organization's time zone."""
-        return self.began_at.astimezone(ZoneInfo(self.configuration.time_zone)).date()
-
-
-def inputs(database: Database, lake: Lake, landing_root: Path, org_id: str) -> Inputs:
-    """The organization as it is now, with everything that has been acknowledged so far."""
-    with database.transaction() as connection:
-        began_at: datetime = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
-    ingested = drained(database, lake, landing_root)
-    with database.transaction() as connection:
-        configuration = snapshot(connection, org_id)
-    before = provenance.dataset_versions(lake, configuration)
-    while True:
-        usage = meter_usage(database, lake, configuration)
-        versions = provenance.dataset_versions(lake, configuration)
-        if versions == before:  # no batch came in between, so these are the versions that the frames will read
-            read = provenance.read_versions(versions, usage)
-            return Inputs(began_at=began_at, configuration=configuration, usage=usage, versions=read, ingested=ingested)
-        before = versions
-
-
-def results(given: Inputs, scope: BillScope, *, shard_done: Callable[[int], None]) -> Iterator[BillRunResult]:
-    """What the scope yields, shard by shard; ``shard_done`` is told how many accounts are through after each."""
-    # Empty bills are computed in any case; whether they are kept depends on what is stored (bill_writes.py).
-    organization = given.configuration.organization.model_copy(update={"suppressed_empty_bills": False})
-    whole = replace(given.configuration, organization=organization)
-    for shard in shards(whole, account_ids=scope.run.account_ids):
-        yield scope.within(billed(shard, usage_of(shard, whole, given.usage), scope.run))
-        shard_done(shard.accounts.height)
-
-
 def ran(database: Database, lake: Lake, landing_root: Path, claim: BillJob) -> JobSummary:
-    """Run the claimed job to its end.
+    """Run the claimed job to its end; jobs of one organization run one after the other.
 
     Raises:
         JobLost: It was cancelled or claimed anew meanwhile; nothing was stored.
         Unavailable: The database or the lake is away; the job stays claimed and can be run again.
     """
     started = monotonic()
-    given = inputs(database, lake, landing_root, claim.org_id)
-    scopes, failures = _scopes(database, claim, given)
-    progress = _Progress(database, claim, sum(_accounts(given.configuration, scope) for scope in scopes))
+    with database.organization_lock(claim.org_id, bill_jobs.RUNS):
+        given = inputs(database, lake, landing_root, claim.org_id)
+        scopes, failures = _scopes(database, claim, given)
+        progress = _Progress(database, claim, sum(_accounts(given.configuration, scope) for scope in scopes))
+        while True:
+            try:
+                return _attempted(database, lake, claim, given, scopes=scopes, failures=failures, progress=progress, started=started)
+            except LedgerMoved:
+                given = with_ledger(given, database)
+
+
+def _attempted(
+    database: Database,
+    lake: Lake,
+    claim: BillJob,
+    given: Inputs,
+    *,
+    scopes: Sequence[BillScope],
+    failures: Sequence[Failure],
+    progress: "_Progress",
+    started: float,
+) -> JobSummary:
+    """Compute and store the job's bills, or raise LedgerMoved when they were computed from a ledger that is no longer so."""
     calculation_id = str(uuid.uuid4())
-    files: list[AddFile] = []
-    headers = [no_headers()]
-    line_count = 0
-    for scope in scopes:
-        bill_ids: set[str] = set()
-        failed: set[str] = set()
-        for result in results(given, scope, shard_done=progress.shard_done):
-            files += bill_lines.written(lake, claim.org_id, calculation_id, result.line_items)
-            headers.append(_headers(result, scope, given.configuration))
-            line_count += result.line_items.height
-            bill_ids |= set(result.bills["bill_id"])
-            failed |= set(result.failures["account_id"])
-            failures += _failures(result)
-            del result  # else its lines stay in memory while those of the next shard are computed
-        failures += scope.missing(bill_ids, failed)
+    out = computed(database, lake, given, scopes, calculation_id=calculation_id, shard_done=progress.shard_done)
+    carrying = late_usage.carried_forward(database, lake, given, pl.concat(out.headers))
+    files = [*out.files, *bill_lines.written(lake, claim.org_id, calculation_id, carrying.lines)]
     bill_lines.committed(lake, claim.org_id, calculation_id, files)
-    bills = pl.concat(headers)
+    bills = carrying.headers
+    all_failures = [*failures, *out.failures, *carrying.failures]
     with database.transaction() as connection:
         bill_count = stored(
             connection,
@@ -153,7 +109,8 @@ def ran(database: Database, lake: Lake, landing_root: Path, claim: BillJob) -> J
                 certificates=provenance.certificates(connection, claim.org_id, bills.select("start_date", "end_date").iter_rows()),
             ),
             bills,
-            failures,
+            all_failures,
+            drawings=Drawings(given.ledger, owners(given.configuration), pl.concat(out.draws), pl.concat(out.charges), out.untouchable),
         )
     return JobSummary(
         org_id=claim.org_id,
@@ -161,8 +118,8 @@ def ran(database: Database, lake: Lake, landing_root: Path, claim: BillJob) -> J
         type=claim.type,
         calculation_id=calculation_id,
         bills=bill_count,
-        line_items=line_count,
-        failures=len(failures),
+        line_items=out.line_count + carrying.lines.height,
+        failures=len(all_failures),
         last_dates=tuple(sorted(set(bills["end_date"]))),
         seconds=monotonic() - started,
         ingested=given.ingested,
@@ -211,7 +168,7 @@ def previewed(
     for result in results(given, scope, shard_done=lambda _: None):
         for failure in result.failures.iter_rows(named=True):
             raise Unratable(failure["reason"])
-        headers = _headers(result, scope, given.configuration)
+        headers = headers_of(result, scope, given.configuration)
         for header in headers.iter_rows(named=True):
             decoded = {name: json.loads(header[name]) for name in ("currency_conversions", "unmatched")}
             with database.transaction() as connection:
@@ -219,12 +176,6 @@ def previewed(
             lines = result.line_items.filter(pl.col("bill_id") == header["id"]).sort("sequence_number")
             return {**header, **decoded, "certificates": counted}, lines.to_dicts()
     raise Refused(f"account {account_id} has no {request.billing_frequency} bill for that date")
-
-
-def _headers(result: BillRunResult, scope: BillScope, configuration: Configuration) -> pl.DataFrame:
-    return stored_headers(
-        result.bills, result.line_items, unmatched=result.unmatched, overrides=scope.overrides, timezone=scope.timezone(configuration)
-    )
 
 
 def _scopes(database: Database, claim: BillJob, given: Inputs) -> tuple[list[BillScope], list[Failure]]:
@@ -236,12 +187,6 @@ def _scopes(database: Database, claim: BillJob, given: Inputs) -> tuple[list[Bil
 
 def _accounts(configuration: Configuration, scope: BillScope) -> int:
     return configuration.accounts.height if scope.run.account_ids is None else len(scope.run.account_ids)
-
-
-def _failures(result: BillRunResult) -> list[Failure]:
-    return [
-        {"accountId": row["account_id"], "accountCode": row["account_code"], "reason": row["reason"]} for row in result.failures.iter_rows(named=True)
-    ]
 
 
 class _Progress:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import polars as pl
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
@@ -45,11 +44,7 @@ class BillScope:
 
     def within(self, result: BillRunResult) -> BillRunResult:
         """The part of the result that the scope is about."""
-        if self.bills is None:
-            return result
-        named = pl.col("bill_id").is_in(list(self.bills))
-        bills, line_items, unmatched, draws = (frame.filter(named) for frame in (result.bills, result.line_items, result.unmatched, result.draws))
-        return BillRunResult(bills=bills, line_items=line_items, failures=result.failures, unmatched=unmatched, draws=draws)
+        return result if self.bills is None else result.of(self.bills)
 
     def missing(self, bill_ids: set[str], failed_account_ids: set[str]) -> list[Failure]:
         """A failure per named bill that did not come out though its account did not fail: it is left as it stands."""

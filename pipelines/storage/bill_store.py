@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from pipelines.storage import memo_lines, statement_jobs
+from pipelines.storage import ledger, memo_lines, statement_jobs
 from pipelines.storage.bill_locks import held, is_locked
 from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILL_JOBS, BILLS
 from transforms.errors import NotFound, Refused
@@ -218,16 +218,18 @@ def locked(connection: Connection, org_id: str, bill_id: str, *, actor: str) -> 
     return bill(connection, org_id, bill_id)
 
 
-def deleted(connection: Connection, org_id: str, bill_id: str) -> Header:
-    """The bill as it was; its line items stay in the lake, where nothing refers to them any more.
+def deleted(connection: Connection, org_id: str, bill_id: str, *, actor: str | None = None) -> Header:
+    """The bill as it was; what it drew is given back. Its line items stay in the lake, where nothing refers to them any more.
 
     Raises:
         NotFound: No such bill.
         Refused: It is locked.
     """
+    held(connection, org_id, shared=False)  # the ledger's lock comes before that of the row
     if _locked_row(connection, org_id, bill_id)["is_locked"]:
         raise Refused(f"bill {bill_id} is locked and can't be deleted")
     last = bill(connection, org_id, bill_id)
+    ledger.given_back(connection, org_id, [bill_id], actor=actor)
     connection.execute(sa.delete(BILLS).where(BILLS.c.org_id == org_id, BILLS.c.id == bill_id))
     return last
 

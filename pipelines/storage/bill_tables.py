@@ -64,6 +64,8 @@ BILL_CALCULATIONS = sa.Table(
     sa.Column("software_version", sa.Text, nullable=False),
     # {"measurements/<meter id>": version, ...}
     sa.Column("dataset_versions", JSONB, nullable=False),
+    # The last entry of the ledger that it knew or wrote.
+    sa.Column("ledger_sequence", sa.BigInteger, nullable=False, server_default="0"),
     # [{"startDate", "endDate", "landed", "accepted", "duplicates", "rejected"}], one per billing period; days inclusive.
     sa.Column("certificates", JSONB, nullable=False),
     sa.ForeignKeyConstraint(["org_id", "bill_job_id"], ["bill_jobs.org_id", "bill_jobs.id"]),

@@ -8,19 +8,22 @@ the other knew (DECISIONS 41).
 Put here how headers are written. Keep out what they say (transforms) and what clients do with them (bill_store.py).
 """
 
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
-from psycopg import sql
 from sqlalchemy import Connection
 
-from pipelines.storage import bill_jobs, bill_locks, memo_store
+from pipelines.storage import bill_jobs, bill_locks, ledger, memo_store
 from pipelines.storage.bill_jobs import BillJob
 from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILL_SEQUENCES, BILLS
+from pipelines.storage.sql_columns import copied
 from transforms.configuration import Configuration
+from transforms.rating.replay import OWNERS
+from transforms.rating.run import DRAWS, LEDGER
 
 WRITES = bill_locks.WRITES
 
@@ -38,6 +41,7 @@ _CALCULATED = (
     "currency_conversions",
     "bill_total",
     "line_count",
+    "carried_from",
     "unmatched",
     "purchase_order_number",
     "overrides",
@@ -67,7 +71,38 @@ class Calculation:
     certificates: list[dict[str, Any]]
 
 
-def stored(connection: Connection, claim: BillJob, calculation: Calculation, bills: pl.DataFrame, failures: list[dict[str, str | None]]) -> int:
+class LedgerMoved(Exception):  # noqa: N818 - the job computes again
+    """Somebody put money on a fund, or locked a bill, since the job read the ledger; nothing of the job is stored."""
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """What the bills draw and charge, and from which ledger they were computed.
+
+    Attributes:
+        ledger: The ledger as the job read it, see LEDGER.
+        funds: The funds whose entries it holds, see ``replay.OWNERS``.
+        draws: See DRAWS.
+        charges: bill_id and charge_id of the charges that stand on the bills.
+        untouchable: Bills that were taken for locked.
+    """
+
+    ledger: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEDGER))
+    funds: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OWNERS))
+    draws: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=DRAWS))
+    charges: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"bill_id": pl.String, "charge_id": pl.String}))
+    untouchable: AbstractSet[str] = frozenset()
+
+
+def stored(
+    connection: Connection,
+    claim: BillJob,
+    calculation: Calculation,
+    bills: pl.DataFrame,
+    failures: list[dict[str, str | None]],
+    *,
+    drawings: Drawings | None = None,
+) -> int:
     """Write the headers and complete the job; the number of the job's bills.
 
     Args:
@@ -76,11 +111,15 @@ def stored(connection: Connection, claim: BillJob, calculation: Calculation, bil
         calculation: What the bills were computed from.
         bills: One row per bill with the columns ``_COPIED``; JSON columns as text.
         failures: See ``BillJob.failures``.
+        drawings: What they draw; nothing where no account has a commitment, a balance or a charge.
 
     Raises:
         JobLost: The claim no longer stands; the transaction must be rolled back.
+        LedgerMoved: The bills must be computed again; the transaction must be rolled back.
     """
     bill_locks.held(connection, claim.org_id, shared=False)
+    drawings = drawings or Drawings()
+    _refuse_moved(connection, claim.org_id, drawings)
     lock_date = bill_locks.lock_date(connection, claim.org_id)
     connection.execute(
         sa.insert(BILL_CALCULATIONS).values(
@@ -93,6 +132,7 @@ def stored(connection: Connection, claim: BillJob, calculation: Calculation, bil
             software_version=calculation.software_version,
             dataset_versions=calculation.dataset_versions,
             certificates=calculation.certificates,
+            ledger_sequence=ledger.last_sequence(connection, claim.org_id),
         )
     )
     _copied(connection, bills)
@@ -103,6 +143,7 @@ def stored(connection: Connection, claim: BillJob, calculation: Calculation, bil
     unchanged = _refused_new(connection, claim.org_id, lock_date)
     unchanged += memo_store.converted_anew(connection, claim.org_id, calculation.configuration, began_at=calculation.began_at)
     connection.execute(_WRITE, {**_parameters(connection, claim, calculation), "lock_date": lock_date})
+    _drawn(connection, claim, calculation, drawings)
     stored_bills = "FROM computed_bills c JOIN bills b ON b.org_id = :org_id AND b.id = c.id"
     kept = connection.execute(sa.text(f"SELECT c.id, c.account_id, c.account_code {stored_bills} WHERE {_LOCKED} ORDER BY c.id"), own).all()
     ids = sa.text(f"(SELECT coalesce(array_agg(c.id ORDER BY c.id), '{{}}') {stored_bills} WHERE NOT {_LOCKED})").bindparams(**own)
@@ -119,6 +160,28 @@ def stored(connection: Connection, claim: BillJob, calculation: Calculation, bil
         dt_completed=sa.func.clock_timestamp(),
     )
     return count
+
+
+def _refuse_moved(connection: Connection, org_id: str, drawings: Drawings) -> None:
+    if drawings.funds.is_empty():
+        return
+    now = ledger.standing(connection, org_id).join(drawings.funds, on="fund_id", how="semi", maintain_order="left")
+    if not now.equals(drawings.ledger):
+        raise LedgerMoved
+
+
+def _drawn(connection: Connection, claim: BillJob, calculation: Calculation, drawings: Drawings) -> None:
+    """Write what the written bills draw and charge, and up to which entry of the ledger the calculation goes."""
+    own = {"org_id": claim.org_id, "calculation_id": calculation.id}
+    ledger.charges_billed(connection, claim.org_id, calculation.id, drawings.charges)
+    if drawings.funds.is_empty():
+        return
+    sequence = ledger.drawn(connection, claim.org_id, calculation.id, drawings.draws, actor=claim.created_by)
+    unwritten = set(connection.scalars(sa.text(f"SELECT bill_id FROM computed_draws WHERE bill_id NOT IN {ledger.WRITTEN}"), own))
+    if unwritten != drawings.untouchable & set(drawings.draws["bill_id"]):
+        raise LedgerMoved
+    where = (BILL_CALCULATIONS.c.org_id == claim.org_id, BILL_CALCULATIONS.c.id == calculation.id)
+    connection.execute(sa.update(BILL_CALCULATIONS).where(*where).values(ledger_sequence=sequence))
 
 
 def _locked_failure(row: Any) -> dict[str, str | None]:
@@ -146,12 +209,7 @@ def _copied(connection: Connection, bills: pl.DataFrame) -> None:
     """The frame as the temporary table ``computed_bills`` of this transaction."""
     columns = ", ".join(_COPIED)
     connection.exec_driver_sql(f"CREATE TEMP TABLE computed_bills ON COMMIT DROP AS SELECT {columns} FROM bills WITH NO DATA")
-    statement = sql.SQL("COPY computed_bills ({}) FROM STDIN (FORMAT csv)").format(sql.SQL(", ").join(map(sql.Identifier, _COPIED)))
-    text = bills.select(*_COPIED).write_csv(include_header=False, quote_style="non_numeric", datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
-    driver = connection.connection.driver_connection
-    assert driver is not None, "a connection in a transaction is open"
-    with driver.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(text)
+    copied(connection, "computed_bills", bills, _COPIED)
 
 
 def _parameters(connection: Connection, claim: BillJob, calculation: Calculation) -> dict[str, Any]:

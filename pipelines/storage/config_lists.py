@@ -171,7 +171,8 @@ def _compared(table: Table, kind: type[Entity], name: str, declared: Filter, val
     if declared.match == "equal":
         return equal_to(table, fields(kind)[declared.field], operand if value else None)
     compared: ColumnElement[Any] = func.coalesce(column, table.c[declared.otherwise]) if declared.otherwise else column
-    return compared >= operand if declared.match == "from" else compared < operand
+    is_within: ColumnElement[bool] = compared >= operand if declared.match == "from" else compared < operand
+    return is_within
 
 
 def _in(org_id: str, table: Table, kind: type[Entity], path: str, values: list[str]) -> ColumnElement[bool]:

@@ -110,6 +110,21 @@ class Database:
             raise
 
     @contextmanager
+    def organization_lock(self, org_id: str, seed: int) -> Iterator[None]:
+        """Hold the advisory lock of an organization (``hashtextextended(org_id, seed)``) until the block ends; waits for whoever holds it.
+
+        It is held on its own connection, across transactions, and falls with it.
+        """
+        try:
+            with psycopg.connect(self.conninfo, autocommit=True) as connection:
+                connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, %s))", (org_id, seed))
+                yield
+        except psycopg.Error as error:
+            if _is_passing(error):
+                raise _unavailable(error) from error
+            raise
+
+    @contextmanager
     def listening(self, *channels: str) -> Iterator["Listener"]:
         """A listener on the channels from now on; nothing sent after this returns is missed."""
         try:

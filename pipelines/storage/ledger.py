@@ -19,7 +19,7 @@ from pipelines.storage.sql_columns import copied, frame_of
 from transforms.rating.run import DRAWS, LEDGER
 
 #: The bills that the calculation wrote, among those that it computed (the temporary table of bill_writes.py).
-_WRITTEN = "(SELECT c.id FROM computed_bills c JOIN bills b ON b.org_id = :org_id AND b.id = c.id AND b.calculation_id = :calculation_id)"
+WRITTEN = "(SELECT c.id FROM computed_bills c JOIN bills b ON b.org_id = :org_id AND b.id = c.id AND b.calculation_id = :calculation_id)"
 _ACCOUNTS = "(CAST(%(account_ids)s AS text[]) IS NULL OR e.account_id = ANY(%(account_ids)s))"
 
 
@@ -105,7 +105,7 @@ def charges_billed(connection: Connection, org_id: str, calculation_id: str, cha
         charges: One row per charge on a bill: bill_id, charge_id.
     """
     own = {"org_id": org_id, "calculation_id": calculation_id}
-    connection.execute(sa.text(f"DELETE FROM billed_charges WHERE org_id = :org_id AND bill_id IN {_WRITTEN}"), own)
+    connection.execute(sa.text(f"DELETE FROM billed_charges WHERE org_id = :org_id AND bill_id IN {WRITTEN}"), own)
     if charges.is_empty():
         return
     connection.exec_driver_sql("CREATE TEMP TABLE computed_charges (bill_id text, charge_id text) ON COMMIT DROP")
@@ -114,7 +114,7 @@ def charges_billed(connection: Connection, org_id: str, calculation_id: str, cha
         sa.text(
             f"""
             INSERT INTO billed_charges (org_id, charge_id, bill_id)
-            SELECT DISTINCT ON (charge_id) :org_id, charge_id, bill_id FROM computed_charges WHERE bill_id IN {_WRITTEN} ORDER BY charge_id, bill_id
+            SELECT DISTINCT ON (charge_id) :org_id, charge_id, bill_id FROM computed_charges WHERE bill_id IN {WRITTEN} ORDER BY charge_id, bill_id
             ON CONFLICT (org_id, charge_id) DO UPDATE SET bill_id = excluded.bill_id
             """
         ),
@@ -198,14 +198,14 @@ _ENTER = sa.text(
         SELECT :org_id, gen_random_uuid()::text, d.fund_kind, d.fund_id, d.account_id, -d.amount, 'BILL', d.bill_id, d.applied_at, now(),
                'Bill of ' || d.bill_date, d.bill_date, :calculation_id, CAST(:actor AS text)
         FROM computed_draws d
-        WHERE d.bill_id IN {_WRITTEN} AND NOT EXISTS (SELECT FROM ledger_entries e WHERE {_IS_SAME} AND {STANDS})
+        WHERE d.bill_id IN {WRITTEN} AND NOT EXISTS (SELECT FROM ledger_entries e WHERE {_IS_SAME} AND {STANDS})
         ORDER BY d.bill_date, d.bill_id, d.fund_id"""
     )
 )
 _TAKE_BACK = sa.text(
     totalled(
         f"""{_REVERSED}
-        WHERE e.org_id = :org_id AND e.entity_type = 'BILL' AND e.entity_id IN {_WRITTEN} AND {STANDS}
+        WHERE e.org_id = :org_id AND e.entity_type = 'BILL' AND e.entity_id IN {WRITTEN} AND {STANDS}
           AND NOT EXISTS (SELECT FROM computed_draws d WHERE {_IS_SAME})
         ORDER BY e.sequence"""
     )

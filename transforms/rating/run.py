@@ -3,6 +3,7 @@
 Put here the two value objects that pipelines and the API exchange with rating. Keep out how anything is computed.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
@@ -115,3 +116,15 @@ class BillRunResult:
     failures: pl.DataFrame
     unmatched: pl.DataFrame
     draws: pl.DataFrame
+
+    def without(self, bill_ids: Collection[str]) -> "BillRunResult":
+        """The result as if those bills had not come out."""
+        return self._of(~pl.col("bill_id").is_in(list(bill_ids)))
+
+    def of(self, bill_ids: Collection[str]) -> "BillRunResult":
+        """Those bills alone."""
+        return self._of(pl.col("bill_id").is_in(list(bill_ids)))
+
+    def _of(self, wanted: pl.Expr) -> "BillRunResult":
+        bills, line_items, unmatched, draws = (frame.filter(wanted) for frame in (self.bills, self.line_items, self.unmatched, self.draws))
+        return BillRunResult(bills, line_items, self.failures, unmatched, draws)

@@ -1,19 +1,50 @@
 """How many measurements per second the server acknowledges over HTTP, durable and authenticated.
 
-The client stands on the same machine and costs as little as it can: bodies are made beforehand, each connection has one
-request under way, sockets are plain. A measurement counts when its call was answered 200.
+The client stands on the same machine and costs as little as it can: bodies are made beforehand and get new uids in place,
+each connection has one request under way, sockets are plain. A measurement counts when its call was answered 200. The meter
+exists and no uid comes twice, so that the worker, which shares the machine, takes all of it in.
 """
 
+import itertools
 import json
+import re
 import socket
 import threading
 import time
 import urllib.request
 from base64 import b64encode
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+from numpy.typing import NDArray
+
 PER_CALL = 1000
+#: What every uid begins with; its digits are replaced by the number of the call.
+_UID = b"c000000-"
+_SERIALS = itertools.count(1)
+#: The meter of the measurements below, as configuration as code.
+DOCUMENT: dict[str, Any] = {
+    "products": [{"name": "Requests", "code": "requests"}],
+    "meters": [
+        {
+            "product": "requests",
+            "name": "Requests",
+            "code": "requests",
+            "dataFields": [
+                {"category": "WHAT", "code": "region", "name": "Region"},
+                {"category": "MEASURE", "code": "tokens", "name": "Tokens", "unit": "1"},
+                {"category": "MEASURE", "code": "latency", "name": "Latency", "unit": "1"},
+            ],
+            "derivedFields": [],
+        }
+    ],
+    "aggregations": [
+        {"name": "Tokens", "code": "tokens", "meter": "requests", "aggregation": "SUM", "targetField": "tokens"}
+        | {"quantityPerUnit": 1, "rounding": "NONE", "unit": "1"}
+    ],
+}
 
 
 @dataclass(frozen=True)
@@ -43,12 +74,27 @@ def bearer_token(credentials: dict[str, str]) -> str:
     return token
 
 
+class _Call:
+    """One request, sent again and again with new uids."""
+
+    def __init__(self, target: str, host: str, token: str, call: int) -> None:
+        self._request = bytearray(_request(target, host, token, call))
+        view: NDArray[np.uint8] = np.frombuffer(self._request, dtype=np.uint8)
+        found = [at.start() + 1 for at in re.finditer(_UID, self._request)]
+        self._bytes, self._places = view, np.add.outer(np.array(found), np.arange(6))
+
+    def renewed(self) -> bytearray:
+        """The request with uids that no other call has."""
+        self._bytes[self._places] = np.frombuffer(b"%06d" % next(_SERIALS), dtype=np.uint8)
+        return self._request
+
+
 def _request(target: str, host: str, token: str, call: int) -> bytes:
     day = 1 + call % 28
     body = {
         "measurements": [
             {
-                "uid": f"b-{call}-{i}",
+                "uid": f"{_UID.decode()}{i}",
                 "meter": "requests",
                 "account": f"account-{(call * 37 + i) % 5000}",
                 "ts": f"2026-01-{day:02d}T{i % 24:02d}:{i % 60:02d}:00.{i:03d}Z",
@@ -77,25 +123,21 @@ def _answered(connection: socket.socket) -> bool:
 
 
 def acknowledged(credentials: dict[str, str], *, seconds: float, connections: int) -> Acknowledged:
-    """Submit for about that many seconds on that many connections.
-
-    Bodies are sent again and again with the same uids: the acknowledgement path does not look at uids, and a bench that
-    makes new ones would measure the client.
-    """
+    """Submit for about that many seconds on that many connections."""
     url = urlsplit(credentials["base_url"])
     token = bearer_token(credentials)
     target = f"/organizations/{credentials['org_id']}/measurements"
-    requests = [_request(target, url.netloc, token, call) for call in range(16 * connections)]
+    calls = [_Call(target, url.netloc, token, call) for call in range(16 * connections)]
     counts = [[0, 0] for _ in range(connections)]
     until = time.perf_counter() + seconds
 
     def client(number: int) -> None:
-        own = requests[number::connections]
+        own = calls[number::connections]
         with socket.create_connection((url.hostname or "127.0.0.1", url.port or 80)) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             turn = 0
             while time.perf_counter() < until:
-                connection.sendall(own[turn % len(own)])
+                connection.sendall(own[turn % len(own)].renewed())
                 counts[number][0 if _answered(connection) else 1] += 1
                 turn += 1
 

@@ -70,7 +70,7 @@ def changed_days(connection: Connection, since: datetime | None, *, other_than: 
     """
     jobs = BILL_JOBS.c
     done = sa.and_(jobs.status == "COMPLETE", jobs.created_by.is_distinct_from(other_than))
-    edited = BILLS.c.memo_changed_at.is_not(None)
+    edited: sa.ColumnElement[bool] = BILLS.c.memo_changed_at.is_not(None)
     if since is not None:
         done, edited = sa.and_(done, jobs.dt_completed > since), sa.and_(edited, BILLS.c.memo_changed_at > since)
     latest = [sa.select(sa.func.max(jobs.dt_completed)).where(done), sa.select(sa.func.max(BILLS.c.memo_changed_at)).where(edited)]

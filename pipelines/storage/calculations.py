@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import JSONB
 
-from pipelines.storage.bill_runs import Inputs
+from pipelines.storage.bill_inputs import Inputs
 from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILL_JOBS
 from pipelines.storage.database import Database
 from pipelines.storage.lake import Lake

@@ -16,7 +16,9 @@ from transforms.rating.run import UNMATCHED_SCHEMA
 def stored_headers(
     bills: pl.DataFrame, line_items: pl.DataFrame, *, unmatched: pl.DataFrame, overrides: BillJobOverrides, timezone: str
 ) -> pl.DataFrame:
-    """Dataset BILLS, ``bill_id`` called ``id``, with ``timezone`` and, as JSON text, ``overrides``, ``currency_conversions`` and ``unmatched``.
+    """Dataset BILLS, ``bill_id`` called ``id``, with what is stored beside it.
+
+    ``timezone``; as JSON text ``overrides``, ``currency_conversions`` and ``unmatched``; ``carried_from``, an empty array of PostgreSQL.
 
     Args:
         bills: Dataset BILLS.
@@ -33,6 +35,7 @@ def stored_headers(
             pl.col("currency_conversions", "unmatched").fill_null("[]"),
             overrides=pl.lit(json.dumps(document(overrides), sort_keys=True)),
             timezone=pl.lit(timezone),
+            carried_from=pl.lit("{}"),
         )
     )
 

@@ -9,10 +9,12 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import JSONB
 
+from pipelines.storage import ledger
 from pipelines.storage.bill_inputs import Inputs
 from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILL_JOBS
 from pipelines.storage.database import Database
@@ -22,6 +24,7 @@ from pipelines.storage.snapshots import configuration as snapshot
 from transforms.billing.job_requests import BillJobOverrides, BillJobRequest
 from transforms.configuration import Configuration
 from transforms.errors import NotFound, Refused
+from transforms.rating.replay import owners
 
 Row = Mapping[str, Any]
 
@@ -35,6 +38,7 @@ class Calculation:
         job_type: CREATE or RECALCULATE.
         job_request: The body of its job as it was accepted.
         calculated_at: When its job began.
+        ledger_sequence: The last entry of the ledger that it knew or wrote.
     """
 
     id: str
@@ -47,6 +51,7 @@ class Calculation:
     configuration_hash: str
     software_version: str
     dataset_versions: Mapping[str, int]
+    ledger_sequence: int
 
     @property
     def overrides(self) -> BillJobOverrides | None:
@@ -70,6 +75,7 @@ def _query() -> sa.Select[Any]:
         c.configuration_hash,
         c.software_version,
         c.dataset_versions,
+        c.ledger_sequence,
     ).join_from(BILL_CALCULATIONS, BILL_JOBS, sa.and_(c.org_id == BILL_JOBS.c.org_id, c.bill_job_id == BILL_JOBS.c.id))
 
 
@@ -142,10 +148,12 @@ class Past:
     Attributes:
         calculation: The calculation.
         configuration: The configuration as of its instant.
+        ledger: What stood in commitments and balances then, see LEDGER.
     """
 
     calculation: Calculation
     configuration: Configuration
+    ledger: pl.DataFrame
 
     @property
     def is_same_configuration(self) -> bool:
@@ -156,7 +164,9 @@ class Past:
 def past(database: Database, org_id: str, calculation: Calculation) -> Past:
     """The organization as the calculation saw it."""
     with database.transaction() as connection:
-        return Past(calculation=calculation, configuration=snapshot(connection, org_id, calculation.configuration_as_of))
+        configuration = snapshot(connection, org_id, calculation.configuration_as_of)
+        entries = ledger.standing(connection, org_id, as_of_sequence=calculation.ledger_sequence)
+    return Past(calculation=calculation, configuration=configuration, ledger=entries)
 
 
 def inputs_of(lake: Lake, data: Past, settings: Past | None = None) -> Inputs:
@@ -177,4 +187,5 @@ def inputs_of(lake: Lake, data: Past, settings: Past | None = None) -> Inputs:
         configuration=configuration,
         usage=pinned_usage(lake, configuration, versions, kept_for=data.configuration),
         versions=versions,
+        ledger=data.ledger.join(owners(configuration), on="fund_id", how="semi", maintain_order="left"),
     )

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from pipelines.storage import balance_transactions, bill_locks, bill_runs, bill_store, config_store, ledger
+from pipelines.storage import balance_transactions, bill_locks, bill_runs, bill_store, config_store, ledger, rebilling
 from pipelines.storage.bill_store import BillFilter
 from pipelines.storage.database import Database
 from pipelines.storage.lake import Lake
@@ -324,3 +324,20 @@ def test_a_preview_draws_nothing(site: Site) -> None:
     header, lines = bill_runs.previewed(site.database, site.lake, site.landing, site.org_id, request=request)
     assert (header["bill_total"], {line["line_item_type"] for line in lines}) == (0, {"USAGE", "COMMITMENT_CONSUMED"})
     assert site.entries() == 0
+
+
+def test_a_bill_comes_out_again_from_the_ledger_that_it_was_computed_from(site: Site) -> None:
+    balance = site.balance("100")
+    for month in (1, 2):
+        site.calls(month, "70")
+        site.month(month)
+    # What came afterwards changes nothing about bills that were calculated before.
+    site.put_in(balance, "500")
+    with site.database.transaction() as connection:
+        rows = rebilling.bill_rows(connection, site.org_id, BillFilter())
+    assert rebilling.rebilled(site.database, site.lake, site.org_id, rows).is_equal
+    site.calls(1, "20", day=11)
+    site.month(1)
+    with site.database.transaction() as connection:
+        rows = rebilling.bill_rows(connection, site.org_id, BillFilter())
+    assert rebilling.rebilled(site.database, site.lake, site.org_id, rows).is_equal

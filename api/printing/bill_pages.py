@@ -48,7 +48,7 @@ def _dates(bill: PrintedBill) -> list[tuple[str, str]]:
 
 def bill_number(header: Mapping[str, Any]) -> str:
     """The sequential number, or INV- and the end of the id where the organization has no prefix (billing.md 2.9)."""
-    return str(header["sequential_invoice_number"] or f"INV-{header['id'][-4:].upper()}")
+    return str(header["sequential_invoice_number"] or f"INV-{header['id'][-4:]}")
 
 
 def _details(line: Mapping[str, Any], bill: PrintedBill) -> list[str]:
@@ -184,6 +184,8 @@ def _provenance(bill: PrintedBill) -> list[str]:
             hash=header["configuration_hash"],
         )
     ]
+    if bill.usage.get("isGone"):
+        notes.append(formats.labels["usage_gone"])
     certificate = certificate_of(header)
     if certificate is not None:
         counts = {name: formats.number(Decimal(certificate[name])) for name in ("landed", "accepted", "duplicates", "rejected")}

@@ -13,7 +13,7 @@ from babel import Locale
 
 from api.bill_documents import Lines, Products, products_of
 from api.printing.formats import Formats, accepted_locale, parsed_locale
-from pipelines.storage import statement_runs
+from pipelines.storage import bill_store, statement_runs
 from pipelines.storage.bill_lines import lines_by_bill
 from pipelines.storage.bill_store import Header
 from pipelines.storage.config_rows import by_ids, entities
@@ -23,6 +23,7 @@ from pipelines.storage.organizations import organization
 from transforms.entities.accounts import Account
 from transforms.entities.organization import Currency, time_zone
 from transforms.entities.statements import AggregationFrequency, StatementDefinition
+from transforms.errors import VersionGone
 
 #: The account's custom field that names the language and conventions of its bills.
 LOCALE_FIELD = "locale"
@@ -79,7 +80,7 @@ def printed_bill(
         NotFound: No such bill.
         EntityInvalid: No such locale.
     """
-    header, usage = statement_runs.made(database, lake, org_id, bill_id, definition=_by_time)
+    header, usage = _with_usage(database, lake, org_id, bill_id)
     lines = lines_by_bill(lake, org_id, [header])[bill_id]
     with database.transaction() as connection:
         account = by_ids(connection, org_id, Account, {header["account_id"]})[header["account_id"]]
@@ -89,6 +90,15 @@ def printed_bill(
     locale = chosen_locale(account, asked=asked, accepted=accepted, default=default_locale)
     formats = Formats(locale, time_zone(header["timezone"]), places)
     return PrintedBill(header, lines, products, issuer, account, usage, formats)
+
+
+def _with_usage(database: Database, lake: Lake, org_id: str, bill_id: str) -> tuple[Header, Mapping[str, Any]]:
+    try:
+        return statement_runs.made(database, lake, org_id, bill_id, definition=_by_time)
+    except VersionGone:
+        # An old bill is printed all the same; its page says that the usage behind it is no longer kept.
+        with database.transaction() as connection:
+            return bill_store.bill(connection, org_id, bill_id), {"usage": [], "isGone": True}
 
 
 def _by_time(header: Header) -> StatementDefinition:

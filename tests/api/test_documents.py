@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from pypdf import PdfReader
 
 from api.commands.document import document
@@ -62,7 +63,7 @@ def test_a_pdf_says_what_the_bill_says(api: Any, bill_id: str) -> None:
         NASTY,
         "1 Long Street",
         "10115 Berlin",
-        f"INV-{bill_id[-4:].upper()}",
+        f"INV-{bill_id[-4:]}",
         "January 1, 2025 – January 31, 2025",
         "PO-7",
         "0 to 100",
@@ -164,7 +165,7 @@ def test_a_person_sees_the_bill_in_a_browser(api: Any, bill_id: str, tmp_path: P
         tab.on("request", lambda request: asked.append(request.url))
         tab.on("console", lambda message: said.append(message.text))
         tab.goto(file.as_uri())
-        assert tab.title() == f"Bill INV-{bill_id[-4:].upper()}"
+        assert tab.title() == f"Bill INV-{bill_id[-4:]}"
         assert tab.get_by_role("heading", level=1).inner_text() == "Bill DRAFT"
         assert NASTY in tab.locator("address").inner_text()
         assert tab.locator("#total").inner_text() == "$56.19"
@@ -182,6 +183,18 @@ def test_a_person_sees_the_bill_in_a_browser(api: Any, bill_id: str, tmp_path: P
     assert (asked, said) == ([file.as_uri()], [])
     assert (tmp_path / "bill.png").stat().st_size > 10_000
     assert len(pages_of(printed)) == 1
+
+
+def test_an_old_bill_is_printed_without_the_usage_that_is_no_longer_kept(api: Any, site: Billed, bill_id: str) -> None:
+    with site.database.transaction() as connection:
+        gone = sa.text("""UPDATE bill_calculations SET dataset_versions = (SELECT jsonb_object_agg(key, 4000) FROM jsonb_each(dataset_versions))
+                          WHERE org_id = :org_id""")
+        connection.execute(gone, {"org_id": site.org_id})
+    text = page(api, bill_id, "document.html").text
+    assert 'id="total">$56.19' in text
+    assert "no longer kept" in text
+    assert "<svg" not in text
+    page(api, bill_id, "statement/document.pdf", status=400)
 
 
 def test_the_command_writes_both(database: Database, site: Billed, bill_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def _field_problems(part: str, named: Sequence[Dimension | Measure], meters: Seq
     for index, one in enumerate(named):
         within = [meter for meter in meters if one.meter_id in (None, meter.id)]
         yield bool(one.meter_id) and not within, f"{part}[{index}].meterId", f"there is no Meter {one.meter_id} in this organization"
-        known = {code for meter in within for field in meter.fields for code in (field.code,) if part != "dimensions" or code in meter.string_fields}
+        known = {field.code for meter in within for field in meter.fields if part == "measures" or not field.category.is_numeric}
         kind = "string " if part == "dimensions" else ""
         yield (
             bool(within or one.meter_id is None) and bool(one.name.strip()) and one.name not in known,

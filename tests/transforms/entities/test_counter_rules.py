@@ -115,7 +115,7 @@ def test_a_statement_definition_names_fields_of_meters(made: Configured) -> None
     assert refused(lambda: defined({"name": "qty", "filter": ["*"]}), "there are region") == ["dimensions[0].name"]
     assert refused(lambda: defined({"name": "region", "filter": []})) == ["dimensions[0].filter"]
     assert refused(lambda: defined({"name": "region", "filter": ["eu"], "meterId": meter["id"][::-1]}), "no Meter") == ["dimensions[0].meterId"]
-    assert refused(lambda: defined(None, {"name": "region", "meterId": meter["id"]}), "no number field 'region' in the meter") == ["measures[0].name"]
+    assert refused(lambda: defined(None, {"name": "nothing", "meterId": meter["id"]}), "no field 'nothing' in the meter") == ["measures[0].name"]
     assert refused(lambda: defined(None, {"name": "qty", "aggregations": ["SUM"] * 8})) == ["measures[0].aggregations"]
     assert refused(lambda: defined(aggregationFrequency="HOUR")) == ["aggregationFrequency"]
     stored = defined({"name": "region", "filter": ["*"], "meterId": meter["id"]}, {"aggregations": ["SUM", "UNIQUE"]}, name="Usage")

@@ -54,18 +54,18 @@ def _measures(measures: Sequence[Measure], meter: Meter) -> tuple[list[QueryAggr
     found: dict[QueryAggregation, None] = {}
     notes = []
     for measure in measures:
-        codes = (measure.name,) if measure.name else meter.numeric_fields
-        for code in codes:
+        for code in (measure.name,) if measure.name else (*meter.numeric_fields, *meter.string_fields):
             kind = FieldType.DIMENSION if code in meter.string_fields else FieldType.MEASURE
             if code not in (*meter.string_fields, *meter.numeric_fields):
                 notes.append(f"meter {meter.code} has no field {code}")
                 continue
-            default = [Method.UNIQUE if kind is FieldType.DIMENSION else Method.SUM]
-            for function in measure.aggregations or default:
-                if function not in FUNCTIONS[kind]:
+            # All fields: what of each is a number, and of strings how many there are.
+            wanted = FUNCTIONS[kind] if measure.name or kind is FieldType.MEASURE else (Method.UNIQUE,)
+            for function in measure.aggregations or [Method.UNIQUE if measure.name and kind is FieldType.DIMENSION else Method.SUM]:
+                if function in wanted:
+                    found[QueryAggregation(meter_id=meter.id, field_code=code, field_type=kind, function=function)] = None
+                elif measure.name or function is Method.CUSTOM_SQL:
                     notes.append(f"{function} can't be taken of the {kind} {code} of meter {meter.code}")
-                    continue
-                found[QueryAggregation(meter_id=meter.id, field_code=code, field_type=kind, function=function)] = None
     return list(found), notes
 
 

@@ -117,6 +117,13 @@ def test_a_definition_breaks_usage_down_by_measures_and_dimensions() -> None:
     assert [(row["region"], row["qty.SUM"]) for row in found["rows"]] == [("us", D(2))]
 
 
+def test_a_measure_of_all_fields_sums_numbers_and_counts_strings() -> None:
+    definition = StatementDefinition(aggregation_frequency="WHOLE_PERIOD", measures=[Measure(aggregations=["SUM", "UNIQUE"])])
+    (found,) = of(SMALL, definition)["breakdown"]
+    assert [(row["qty.SUM"], row["region.UNIQUE"]) for row in found["rows"]] == [(D("7.5"), D(2))]
+    assert "notes" not in found
+
+
 @pytest.mark.parametrize("frequency", list(AggregationFrequency))
 def test_the_measures_of_every_frequency_sum_to_the_usage(frequency: AggregationFrequency) -> None:
     (found,) = of(SMALL, StatementDefinition(aggregation_frequency=frequency, measures=[Measure()]))["breakdown"]

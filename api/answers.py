@@ -113,11 +113,44 @@ def _job() -> Schema:
     return {"allOf": [_ref("BillJobRequest"), own]}
 
 
-_ANY: Schema = {"type": "object", "additionalProperties": True}
+def _changed_line() -> Schema:
+    sides = _object((), before=_NUMBER, after=_NUMBER)
+    amounts = ("quantity", "subtotal", "convertedSubtotal")
+    return _object(
+        ("id", "change", "lineItemType", "causes"),
+        **dict.fromkeys(("id", "lineItemType", "description", "currency"), _STRING),
+        change={"enum": ["ADDED", "REMOVED", "CHANGED"]},
+        servicePeriodStartDate=_INSTANT,
+        servicePeriodEndDate=_INSTANT,
+        fields=_list(_STRING),
+        **dict.fromkeys(amounts, sides),
+        causes=_list(_object(("cause",), cause={"enum": ["SOFTWARE", "CONFIGURATION", "DATA"]}, **dict.fromkeys(amounts, _NUMBER))),
+        entities=_list(_object(("kind", "id", "name"), kind=_STRING, id=_STRING, name=_STRING, versionBefore=_INTEGER, versionAfter=_INTEGER)),
+        overrides=_list(_STRING),
+        measurementsAdded=_INTEGER,
+        measurementsRemoved=_INTEGER,
+    )
+
+
+def _usage_source() -> Schema:
+    texts = {"type": "object", "additionalProperties": _STRING}
+    # A meter's fields by code, numbers and strings.
+    values: Schema = {"type": "object", "additionalProperties": {"type": ["number", "string"]}}
+    return _object(
+        ("aggregationId", "meterId", "measurementCount", "measurements"),
+        **dict.fromkeys(("aggregationId", "aggregationCode", "aggregation", "targetField", "meterId", "meterCode", "failure"), _STRING),
+        segment=texts,
+        accountCodes=_list(_STRING),
+        startDate=_INSTANT,
+        endDate=_INSTANT,
+        quantity=_NUMBER,
+        measurementCount=_INTEGER,
+        measurements=_list(_object(("uid", "ts"), account=_STRING, uid=_STRING, ts=_INSTANT, ets=_INSTANT, receivedAt=_INSTANT, fields=values)),
+    )
 
 
 def _provenance() -> dict[str, Schema]:
-    """What provenance_documents.py makes; its innermost parts are left open."""
+    """What provenance_documents.py makes."""
     comparison: dict[str, Schema] = {"from": _ref("BillCalculation"), "to": _ref("BillCalculation")}
     return {
         "Rebilling": _object(
@@ -126,6 +159,7 @@ def _provenance() -> dict[str, Schema]:
             calculationId=_STRING,
             isEqual=_BOOLEAN,
             lineItems=_INTEGER,
+            carriedLineItems=_INTEGER,
             differences=_list(_object(lineItemId=_STRING, field=_STRING, stored={}, computed={})),
             problem=_STRING,
             softwareVersion=_STRING,
@@ -149,17 +183,19 @@ def _provenance() -> dict[str, Schema]:
             **comparison,
             billId=_STRING,
             softwareVersion=_STRING,
-            lineItems=_list(_ANY),
-            problems=_list({}),
+            lineItems=_list(_changed_line()),
+            problems=_list(_STRING),
         ),
         "LineExplanation": _object(
             ("billId", "lineItemId", "steps", "checks", "sources"),
             **dict.fromkeys(("billId", "lineItemId", "calculationId", "lineItemType", "description"), _STRING),
             sequenceNumber=_INTEGER,
-            formula={"type": ["string", "null"]},
-            isEqual={"type": ["boolean", "null"]},
+            formula=_STRING,
+            isEqual=_BOOLEAN,
             countedLineItemIds=_list(_STRING),
-            **dict.fromkeys(("steps", "checks", "sources"), _list(_ANY)),
+            steps=_list(_object(("name", "formula"), name=_STRING, formula=_STRING, value=_NUMBER)),
+            checks=_list(_object(("name", "isEqual"), name=_STRING, isEqual=_BOOLEAN, stated=_NUMBER, computed=_NUMBER)),
+            sources=_list(_usage_source()),
         ),
     }
 

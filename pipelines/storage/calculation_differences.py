@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from pipelines.storage import bill_lines
-from pipelines.storage.bill_runs import Inputs
+from pipelines.storage.bill_inputs import Inputs
 from pipelines.storage.bill_scopes import scopes_of
 from pipelines.storage.calculations import Calculation, Past, calculations_of, inputs_of, overrides_of, past
 from pipelines.storage.database import Database
@@ -141,7 +141,8 @@ class _Runs:
     @property
     def is_other_data(self) -> bool:
         """True when the calculations read different versions of something."""
-        return self.earlier.calculation.dataset_versions != self.later.calculation.dataset_versions
+        is_same_usage = self.earlier.calculation.dataset_versions == self.later.calculation.dataset_versions
+        return not (is_same_usage and self.earlier.ledger.equals(self.later.ledger))
 
     def steps(self, stored: Sequence[pl.DataFrame]) -> tuple[list[Step], list[str]]:
         """The steps from the earlier calculation's lines on, all under today's software, and what could not be computed.

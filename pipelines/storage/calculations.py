@@ -16,15 +16,17 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from pipelines.storage import ledger
 from pipelines.storage.bill_inputs import Inputs
-from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILL_JOBS
+from pipelines.storage.bill_tables import BILL_CALCULATIONS, BILL_JOBS, BILLS
 from pipelines.storage.database import Database
 from pipelines.storage.lake import Lake
 from pipelines.storage.pinned_usage import pinned_usage
 from pipelines.storage.snapshots import configuration as snapshot
 from transforms.billing.job_requests import BillJobOverrides, BillJobRequest
 from transforms.configuration import Configuration
+from transforms.entities.bill_config import BillConfig
 from transforms.errors import NotFound, Refused
 from transforms.rating.replay import owners
+from transforms.rating.run import LEDGER
 
 Row = Mapping[str, Any]
 
@@ -148,7 +150,7 @@ class Past:
     Attributes:
         calculation: The calculation.
         configuration: The configuration as of its instant.
-        ledger: What stood in commitments and balances then, see LEDGER.
+        ledger: See LEDGER; what stood after it of the commitments and balances that there were.
     """
 
     calculation: Calculation
@@ -165,8 +167,25 @@ def past(database: Database, org_id: str, calculation: Calculation) -> Past:
     """The organization as the calculation saw it."""
     with database.transaction() as connection:
         configuration = snapshot(connection, org_id, calculation.configuration_as_of)
-        entries = ledger.standing(connection, org_id, as_of_sequence=calculation.ledger_sequence)
-    return Past(calculation=calculation, configuration=configuration, ledger=entries)
+        return Past(calculation=calculation, configuration=configuration, ledger=_ledger(connection, calculation, configuration))
+
+
+def _ledger(connection: Connection, calculation: Calculation, configuration: Configuration) -> pl.DataFrame:
+    """The entries that stood after the calculation, and which bills were locked when it began: their draws come first (DECISIONS 29)."""
+    funds = owners(configuration)
+    if funds.is_empty():
+        return pl.DataFrame(schema=LEDGER)
+    org_id = configuration.organization_id
+    standing = ledger.standing(connection, org_id, as_of_sequence=calculation.ledger_sequence)
+    entries = standing.join(funds, on="fund_id", how="semi", maintain_order="left")
+    drawn = entries["bill_id"].drop_nulls().unique().to_list()
+    lock_dates = [one.bill_lock_date for one in configuration.entities(BillConfig).values() if one.bill_lock_date is not None]
+    is_locked = sa.and_(BILLS.c.locked, BILLS.c.dt_locked <= calculation.calculated_at)
+    if lock_dates:
+        is_locked = sa.or_(is_locked, BILLS.c.end_date <= lock_dates[0])
+    query = sa.select(BILLS.c.id).where(BILLS.c.org_id == org_id, BILLS.c.id == sa.any_(sa.cast(drawn, sa.ARRAY(sa.Text))), is_locked)
+    locked = list(connection.scalars(query))
+    return entries.with_columns(is_locked=pl.col("bill_id").is_in(locked).fill_null(value=False))
 
 
 def inputs_of(lake: Lake, data: Past, settings: Past | None = None) -> Inputs:
@@ -174,7 +193,7 @@ def inputs_of(lake: Lake, data: Past, settings: Past | None = None) -> Inputs:
 
     Args:
         lake: The lake.
-        data: Whose measurements and states, and whose date.
+        data: Whose measurements and states, whose ledger, and whose date.
         settings: Whose configuration.
 
     Raises:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from pipelines.storage import bill_lines
-from pipelines.storage.bill_runs import Inputs, results
+from pipelines.storage.bill_inputs import Inputs, results
 from pipelines.storage.bill_scopes import BillScope, scopes_of
 from pipelines.storage.bill_store import BillFilter
 from pipelines.storage.bill_tables import BILLS
@@ -182,7 +182,8 @@ def _compare_scope(lake: Lake, seen: Past, scope: BillScope, bills: Sequence[Row
         ]
     for bill_id, bill in left.items():
         reason = failed.get(bill["account_id"], "its account has no bill for that date, frequency and interval")
-        found.problems[bill_id] = f"the bill does not come out again: {reason}"
+        known = [found.problems[bill_id]] if bill_id in found.problems else []
+        found.problems[bill_id] = "; ".join([*known, f"the bill does not come out again: {reason}"])
 
 
 def computed(given: Inputs, scope: BillScope) -> Iterator[tuple[pl.DataFrame, BillRunResult]]:

@@ -15,6 +15,7 @@ from pipelines.storage.bill_runs import ran_inline
 from pipelines.storage.database import Database
 from pipelines.storage.lake import Lake
 from pipelines.storage.settings import settings_of
+from tests.api.test_answers import check
 from tests.api.test_cli import CommandLine, configured, line, measurement
 from tests.offers import Offer, landed, offer, usage_body
 from tests.pipelines.storage.test_bill_runs import JANUARY
@@ -44,6 +45,11 @@ class Billed:
         assert answer.status_code == status, answer.text
         return answer.json(parse_float=Decimal)
 
+    def described(self, name: str, value: Any) -> None:
+        """The OpenAPI document's schema of that name holds for the answer."""
+        document = self.api.get("/openapi.json").json()
+        check(document, name, json.loads(json.dumps(value, default=float)))
+
     def price(self, unit_price: str) -> None:
         with self.database.transaction() as connection:
             pricing = config_store.entity(connection, self.api.org_id, Pricing, self.offer.pricing_id)
@@ -64,6 +70,7 @@ def test_a_bill_is_computed_again_over_http(billed: Billed) -> None:
     billed.lake.replace(BILL_LINE_ITEMS, billed.api.org_id, frame=lines.with_columns(unit=pl.lit("other")))
     again = billed.get(f"bills/{billed.bill_id}/rebill", method="POST")
     assert again["isEqual"] is False
+    billed.described("Rebilling", again)
     assert {(one["field"], one["stored"], one["computed"]) for one in again["differences"]} == {("unit", "other", "call"), ("unit", "other", "UNIT")}
     billed.get("bills/unknown/rebill", 404, method="POST")
 
@@ -77,6 +84,8 @@ def test_calculations_are_listed_and_compared_over_http(billed: Billed) -> None:
     assert found[0]["configurationHash"] != found[1]["configurationHash"]
     assert found[0]["datasetVersions"] != found[1]["datasetVersions"]
     diff = billed.get(f"bills/{billed.bill_id}/diff")
+    billed.described("BillComparison", diff)
+    billed.described("BillCalculation", found[0])
     assert (diff["from"]["number"], diff["to"]["number"], diff["problems"]) == (1, 2, [])
     (changed,) = diff["lineItems"]
     assert (changed["change"], changed["quantity"], changed["subtotal"]) == ("CHANGED", {"before": 100, "after": 102}, {"before": 25, "after": 51})
@@ -94,6 +103,7 @@ def test_a_line_is_explained_over_http(billed: Billed) -> None:
     billed.calculate({"acme": "2"}, day=11)
     lines = {one["lineItemType"]: one for one in billed.get(f"bills/{billed.bill_id}")["lineItems"]}
     usage = billed.get(f"bills/{billed.bill_id}/lineitems/{lines['USAGE']['id']}/explain", measurements=1)
+    billed.described("LineExplanation", usage)
     assert usage["isEqual"] is True
     assert {"name": "aggregate of the measurements = quantity", "isEqual": True, "stated": 102, "computed": 102} in usage["checks"]
     (source,) = usage["sources"]

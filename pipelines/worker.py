@@ -31,6 +31,7 @@ from pipelines.storage.ingest import ingested
 from pipelines.storage.lake import Lake
 from pipelines.storage.logs import event, logging_started
 from pipelines.storage.maintenance import maintained
+from pipelines.storage.schedule_runs import ran_due
 from pipelines.storage.settings import Settings, settings_of
 from pipelines.storage.statement_jobs import StatementJob
 from transforms.errors import MeterhouseError, Unavailable
@@ -50,6 +51,8 @@ BATCH_SECONDS = 2.0
 MAINTENANCE_SECONDS = 6 * 3600.0
 #: Seconds between two looks for bills whose grace period is over.
 APPROVAL_SECONDS = 5.0
+#: Seconds between two looks for schedules of balances that are due. A bill job does not wait for it: it runs them itself.
+SCHEDULES_SECONDS = 5.0
 #: Longest pause while something is away.
 PAUSE_SECONDS = 5.0
 #: Seconds that running jobs get to finish when the worker is asked to stop; they are run again at the next start otherwise.
@@ -77,7 +80,7 @@ class Worker:
 
     def threads(self) -> list[threading.Thread]:
         """The worker's threads, not started."""
-        single = [("ingest", self._ingesting), ("maintenance", self._maintaining), ("approval", self._approving)]
+        single = [("ingest", self._ingesting), ("maintenance", self._maintaining), ("approval", self._approving), ("schedules", self._scheduling)]
         loops = [*single, *((f"jobs-{n}", self._billing) for n in range(1, JOB_THREADS + 1))]
         return [threading.Thread(target=self._resident, args=(name, loop), name=name, daemon=True) for name, loop in loops]
 
@@ -121,6 +124,13 @@ class Worker:
             for org_id, count in approved_when_due(self.database).items():
                 LOG.info(event("bills approved", org=org_id, bills=count))
             self.stop.wait(APPROVAL_SECONDS)
+
+    def _scheduling(self) -> None:
+        while not self.stop.is_set():
+            made = ran_due(self.database)
+            if made:
+                LOG.info(event("schedules run", transactions_and_charges=made))
+            self.stop.wait(SCHEDULES_SECONDS)
 
     def _billing(self) -> None:
         session = bill_jobs.new_session()

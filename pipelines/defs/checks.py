@@ -16,6 +16,7 @@ from pipelines.defs.expectations import LINE_ITEM_RULES, MEASUREMENT_RULES, vali
 from pipelines.defs.usage import event_days
 from pipelines.defs.warehouse import Storage, Warehouse
 from pipelines.partitions import BILLING_MONTHS, EVENT_DAYS
+from pipelines.storage import ledger
 from pipelines.storage.snapshots import configuration
 from pipelines.storage.table_schemas import bill_problems, lake_problems
 from pipelines.storage.totals import COUNTS, bill_headers, current_lines, measurement_balances, parts_of
@@ -133,6 +134,24 @@ def line_sums(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> d
     )
 
 
+@blocking_check(
+    "bills",
+    "ledger_adds_up",
+    "Of every commitment and balance: what is stated of it is the fold of its ledger, and every draw is of one bill that exists (DECISIONS 29).",
+)
+def ledger_sums(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
+    """Fold the ledger of every organization and compare."""
+    wrong = []
+    for org_id in warehouse.organizations(context):
+        with warehouse.database.transaction() as connection:
+            wrong += ledger.problems(connection, org_id)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        description="; ".join(wrong[:SHOWN]) or "every commitment and balance is the sum of its entries",
+        metadata={"problems": len(wrong)},
+    )
+
+
 @blocking_check("measurements", "expectations", "Great Expectations: no accepted measurement lacks its key or contradicts itself.")
 def measurement_expectations(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
     """Judge the measurements of the run's days."""
@@ -159,4 +178,4 @@ def line_item_expectations(context: dg.AssetCheckExecutionContext, warehouse: Wa
     return validated(pl.concat([empty, *summaries]).sum(), suite="published_line_items")
 
 
-CHECKS = (*(schema_check(dataset) for dataset in DATASETS), balance, line_sums, measurement_expectations, line_item_expectations)
+CHECKS = (*(schema_check(dataset) for dataset in DATASETS), balance, line_sums, ledger_sums, measurement_expectations, line_item_expectations)

@@ -18,6 +18,7 @@ from pipelines.storage.bill_tables import BILL_JOBS, BILLS
 from pipelines.storage.database import Database
 from pipelines.storage.ingest_tables import MEASUREMENT_COUNTS
 from pipelines.storage.lake import Lake
+from pipelines.storage.ledger_tables import LEDGER_TOTALS
 from transforms.datasets import PUBLISHED_LINE_ITEMS
 
 USAGE = ("landed_batches", "measurements", "rejected_measurements", "daily_aggregates")
@@ -143,6 +144,17 @@ def test_a_bill_that_is_not_the_sum_of_its_lines_is_not_published(small: str, in
     assert verdicts(result)["bills.lines_sum_to_bills"] is False
     (refused,) = [e for e in result.get_asset_check_evaluations() if not e.passed]
     assert "1 lines sum to 155" in (refused.description or "")
+    assert not result.asset_materializations_for_node("published_line_items")
+
+
+def test_a_ledger_that_does_not_add_up_stops_the_publication(small: str, instance: dg.DagsterInstance, database: Database) -> None:
+    assert executed(instance, BILLING, "2013-01", "2013-01", small).success
+    with database.transaction() as connection:
+        connection.execute(sa.insert(LEDGER_TOTALS).values(org_id=small, fund_id="a fund", amount=1, entries=1))
+    result = executed(instance, ("bills", "published_line_items"), "2013-01", "2013-01", small)
+    assert verdicts(result)["bills.ledger_adds_up"] is False
+    (refused,) = [e for e in result.get_asset_check_evaluations() if not e.passed]
+    assert "a fund" in (refused.description or "")
     assert not result.asset_materializations_for_node("published_line_items")
 
 

@@ -23,7 +23,7 @@ GRAPH = {
     "daily_aggregates": ("aggregates", EVENT_DAYS, {"measurements"}, {"schema"}),
     "bill_calculations": ("rating", BILLING_MONTHS, {"daily_aggregates", "measurements"}, set()),
     "bill_line_items": ("rating", BILLING_MONTHS, {"bill_calculations"}, {"schema"}),
-    "bills": ("billing", BILLING_MONTHS, {"bill_line_items"}, {"schema", "lines_sum_to_bills"}),
+    "bills": ("billing", BILLING_MONTHS, {"bill_line_items"}, {"schema", "lines_sum_to_bills", "ledger_adds_up"}),
     "published_line_items": ("publishing", BILLING_MONTHS, {"bills", "bill_line_items"}, {"schema", "expectations"}),
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.storage import bill_jobs, bill_runs, bill_store, config_store
+from pipelines.storage import bill_inputs, bill_jobs, bill_runs, bill_store, config_store
 from pipelines.storage.bill_jobs import BillJob
 from pipelines.storage.bill_lines import lines_by_bill, scanned
 from pipelines.storage.bill_runs import JobSummary, ran, ran_inline
@@ -73,6 +73,7 @@ class Organization:
         headers = sorted(self.bills().values(), key=lambda header: header["id"])
         lines = lines_by_bill(self.lake, self.org_id, headers)
         state = {"version", "calculation_id", "bill_job_id", "last_calculated_at", "dt_last_modified", "status", "approved_by", "dt_approved"}
+        state |= {"approved_calculation_id"}
         provenance = {"configuration_as_of", "dataset_versions", "certificates"}
         kept = [{name: value for name, value in header.items() if name not in state | provenance} for header in headers]
         return [kept, {i: [{k: v for k, v in line.items() if k != "calculation_id"} for line in own] for i, own in lines.items()}]
@@ -220,7 +221,7 @@ def test_shards_change_no_bill(org: Organization, monkeypatch: pytest.MonkeyPatc
     org.used({code: str(n) for n, code in enumerate(codes)})
     org.billed()
     before = org.content()
-    monkeypatch.setattr(bill_runs, "shards", lambda configuration, account_ids=None: shards.shards(configuration, account_ids=account_ids, size=2))
+    monkeypatch.setattr(bill_inputs, "shards", lambda configuration, account_ids=None: shards.shards(configuration, account_ids=account_ids, size=2))
     org.billed()
     assert org.content() == before
 

@@ -53,10 +53,11 @@ def _split(parts: pl.DataFrame, exchange: Exchange) -> pl.DataFrame:
         return parts
     block = parts.select("part", "line", "bands", "quantity_own", "total", block="subtotal", block_converted="converted_subtotal")
     own = parts.with_columns(
-        quantity="quantity_own",
-        units=_allocated(parts, "units", "line", parts["units"], _UNITS),
-        subtotal=_allocated(parts, "subtotal", "line", parts["subtotal"], exchange.pricing),
-        converted_subtotal=_allocated(parts, "converted_subtotal", "line", parts["converted_subtotal"], exchange.bill),
+        # A line with the whole quantity has each account's own; one of usage within or beyond a credit has its part of it.
+        quantity=pl.when(pl.col("quantity") == pl.col("total")).then("quantity_own").otherwise(_part(parts, "quantity", _UNITS)),
+        units=_part(parts, "units", _UNITS),
+        subtotal=_part(parts, "subtotal", exchange.pricing),
+        converted_subtotal=_part(parts, "converted_subtotal", exchange.bill),
     ).sort("part")
     return own.drop("bands").join(_bands(block, own, exchange), on="part", how="left", maintain_order="left")
 
@@ -68,19 +69,24 @@ def _share(parts: pl.DataFrame, column: str) -> pl.Series:
     return pl.DataFrame({"a": exactly, "b": roughly}).select(pl.coalesce("a", "b").alias(column)).to_series()
 
 
-def _allocated(parts: pl.DataFrame, column: str, group: str, targets: pl.Series, rounding: CurrencyRounding) -> pl.Series:
-    """The shares of the column, whole units of the last place, so that those of each group sum to its target.
+def _part(parts: pl.DataFrame, column: str, rounding: CurrencyRounding) -> pl.Series:
+    """The account's part of the line's amount."""
+    return allocated(_share(parts, column), parts["line"], parts[column], rounding).alias(column)
+
+
+def allocated(shares: pl.Series, groups: pl.Series, targets: pl.Series, rounding: CurrencyRounding) -> pl.Series:
+    """The shares in whole units of the last place, so that those of each group sum to its target.
 
     Rounded down first; then the largest remainders get one unit more, the earlier part at a tie. Groups are together.
     """
     step = Decimal(1).scaleb(-rounding.places)
-    frame = pl.DataFrame({"group": parts[group], "share": _share(parts, column), "target": targets}).with_row_index("row")
+    frame = pl.DataFrame({"group": groups, "share": shares, "target": targets}).with_row_index("row")
     frame = frame.with_columns(floor=rounded_column(pl.col("share"), places=rounding.places, mode=RoundingMode.FLOOR))
     ranked = frame.with_columns(rest=pl.col("share") - pl.col("floor")).sort("group", "rest", "row", descending=[False, True, False])
     missing = ((pl.col("target") - pl.col("floor").sum().over("group")) / literal(step)).cast(pl.Int64)
     ranked = ranked.with_columns(rank=pl.int_range(pl.len()).over("group"), missing=missing, count=pl.len().over("group").cast(pl.Int64))
     steps = pl.col("missing").floordiv(pl.col("count")) + (pl.col("rank") < pl.col("missing") % pl.col("count")).cast(pl.Int64)
-    return ranked.sort("row").select((pl.col("floor") + steps.cast(DECIMAL) * literal(step)).alias(column)).to_series()
+    return ranked.sort("row").select((pl.col("floor") + steps.cast(DECIMAL) * literal(step)).alias(shares.name)).to_series()
 
 
 def _bands(block: pl.DataFrame, own: pl.DataFrame, exchange: Exchange) -> pl.DataFrame:
@@ -93,8 +99,8 @@ def _bands(block: pl.DataFrame, own: pl.DataFrame, exchange: Exchange) -> pl.Dat
     done = long.with_columns(
         _share(long, "band_quantity"),
         _share(long, "band_units"),
-        _allocated(long, "band_subtotal", "part", target["subtotal"], exchange.pricing),
-        _allocated(long, "converted_band_subtotal", "part", target["converted_subtotal"], exchange.bill),
+        allocated(_share(long, "band_subtotal"), long["part"], target["subtotal"], exchange.pricing),
+        allocated(_share(long, "converted_band_subtotal"), long["part"], target["converted_subtotal"], exchange.bill),
         _share(fixed, "fixed"),
     ).with_columns(unit_subtotal=pl.col("band_subtotal") - exchange.pricing.rounded("fixed"))
     return done.group_by("part", maintain_order=True).agg(bands=pl.struct(_BAND))

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from transforms.billing.breakdown import broken_down
+from transforms.billing.breakdown import allocated, broken_down
 from transforms.billing.conversions import TOO_LARGE, Exchange, finished
 from transforms.datasets import BAND
 from transforms.entities.accounts import ChildBillingMode
-from transforms.rating.amounts import SAFE
+from transforms.money import DECIMAL
+from transforms.rating.amounts import SAFE, by_part, product
 from transforms.rating.anchors import Role
 
 if TYPE_CHECKING:
@@ -38,19 +39,41 @@ def billed_to_children(
         return lines, shares
     parents = children.select(due="plan_due").unique()
     mine = shares.join(parents, on="due", how="semi")
-    split = broken_down(lines, mine, rates)
+    split = pl.concat([broken_down(lines, mine, rates), _broken(lines, mine)])
     places = children.select("plan_due", "account_number", child_due="due", child_exchange="exchange")
     joined = split.join(places, left_on=["due", "child"], right_on=["plan_due", "account_number"], how="left", maintain_order="left")
     is_moved = pl.col("child_due").is_not_null()
     moved = joined.filter(is_moved).with_columns(due="child_due", child=pl.lit(None, dtype=pl.Int32))
-    same = moved.filter(pl.col("exchange") == pl.col("child_exchange"))
-    other = moved.filter(pl.col("exchange") != pl.col("child_exchange"))
-    # A child that is billed in another currency: its part converted at its own rate.
-    converted = other.rename({"subtotal": "amount"}).drop("converted_subtotal", "failure").with_columns(exchange="child_exchange")
-    other = finished(converted, rates)
+    is_same = (pl.col("exchange") == pl.col("child_exchange")) | pl.col("failure").is_not_null()
+    same, other = moved.filter(is_same), _reconverted(moved.filter(~is_same), rates)
     rest = shares.join(parents, on="due", how="anti")
     kept = joined.filter(~is_moved)
     return pl.concat([frame.select(lines.columns) for frame in (kept, same, other)]), rest
+
+
+def _broken(lines: pl.DataFrame, shares: pl.DataFrame) -> pl.DataFrame:
+    """The lines that fail, once for every child that a part of them would be billed to: its bill fails as well."""
+    of_children = shares.filter(pl.col("account_number").is_not_null()).select("due", "subject", "service_start", child="account_number")
+    broken = lines.filter(pl.col("failure").is_not_null()).drop("child")
+    return broken.join(of_children, on=["due", "subject", "service_start"]).select(lines.columns)
+
+
+def _reconverted(lines: pl.DataFrame, rates: tuple[Exchange, ...]) -> pl.DataFrame:
+    """The lines (``child_exchange``) of children that are billed in another currency than their parent, converted at their own rate."""
+
+    def with_bands(part: pl.DataFrame, number: int) -> pl.DataFrame:
+        rate = rates[number].rate
+        if part.is_empty() or rate is None:
+            return part
+        numbered = part.with_row_index("line")
+        long = numbered.select("line", "bands", target="converted_subtotal").explode("bands").unnest("bands")
+        shares = product(long["band_subtotal"], pl.repeat(rate, long.height, dtype=DECIMAL, eager=True))
+        long = long.with_columns(converted_band_subtotal=allocated(shares, long["line"], long["target"], rates[number].bill))
+        nested = long.group_by("line", maintain_order=True).agg(bands=pl.struct(list(BAND.to_schema())))
+        return numbered.drop("bands").join(nested, on="line", how="left", maintain_order="left").drop("line")
+
+    amounts = lines.rename({"subtotal": "amount"}).drop("converted_subtotal", "failure").with_columns(exchange="child_exchange")
+    return by_part(finished(amounts, rates), "exchange", with_bands)
 
 
 def billed_to_parents(lines: pl.DataFrame, rating: "Rating") -> pl.DataFrame:

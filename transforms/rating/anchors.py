@@ -94,7 +94,7 @@ def due_anchors(configuration: Configuration, run: BillRun, terms: tuple[PlanTer
     children = _child_anchors(plans, configuration, run)
     parts = [part for part in (plans, children, grouped) if not part.is_empty()] or [plans]
     anchors = pl.concat([*parts, _account_anchors(pl.concat(parts), configuration, run)]) if _has_funds(configuration) else pl.concat(parts)
-    return _numbered(anchors, configuration, run)
+    return _numbered(anchors, configuration)
 
 
 def bill_key(configuration: Configuration) -> list[str]:
@@ -103,13 +103,18 @@ def bill_key(configuration: Configuration) -> list[str]:
     return ["billed_id", "grouping", *cadence, "bill_date"]
 
 
-def _numbered(anchors: pl.DataFrame, configuration: Configuration, run: BillRun) -> pl.DataFrame:
+def is_asked(configuration: Configuration, run: BillRun) -> pl.Expr | None:
+    """Whether an anchor makes its consolidated bill, of all frequencies of its date, one that the run asks for; None where all do."""
+    if not configuration.organization.consolidate_bills or run.billing_frequency in (None, BillingFrequency.MIXED):
+        return None
+    if run.billing_frequency is BillingFrequency.AD_HOC:
+        return pl.col("event_date").is_not_null()
+    interval = pl.lit(True) if run.bill_frequency_interval is None else pl.col("interval") == run.bill_frequency_interval
+    return (pl.col("frequency") == str(run.billing_frequency)) & interval
+
+
+def _numbered(anchors: pl.DataFrame, configuration: Configuration) -> pl.DataFrame:
     key = bill_key(configuration)
-    if configuration.organization.consolidate_bills and run.billing_frequency not in (None, BillingFrequency.MIXED):
-        is_asked = pl.col("frequency") == str(run.billing_frequency)
-        if run.bill_frequency_interval is not None:
-            is_asked &= pl.col("interval") == run.bill_frequency_interval
-        anchors = anchors.filter(is_asked.any().over(key))
     # The account id, not the billed one, first: the rows of a plain run come in the order of their accounts either way.
     order = ["role", "product_name", "start_at", "plan_code", "account_code", "account_plan_id"]
     numbered = anchors.sort(*key, *order).with_columns(due=pl.int_range(pl.len(), dtype=pl.UInt32), bill=(pl.struct(key).rle_id()).cast(pl.UInt32))

@@ -28,7 +28,8 @@ _COVERED = (
 def coverable(progress: Progress) -> pl.DataFrame:
     """The lines that funds may cover: with ``line`` (position in ``progress.lines``), ``bill``, ``account_id``, type, product and contract.
 
-    Only charges above zero on wanted bills of accounts with funds.
+    Only charges above zero on wanted bills of accounts with funds; sorted in the order of a bill's lines, in which they are covered, and
+    numbered in it by ``place``.
     """
     rating = progress.rating
     holders = rating.funds["account_id"].unique()
@@ -40,11 +41,12 @@ def coverable(progress: Progress) -> pl.DataFrame:
     types = {kind.value: kind.line_item_type for kind in _COVERED}
     joined = joined.join(_charges(rating), on="subject", how="left", maintain_order="left")
     is_charge = pl.col("kind").is_in([k.value for k in _COVERED if k.subject is Subject.CHARGE])
-    return joined.with_columns(
+    lines = joined.with_columns(
         line_item_type=pl.col("kind").replace_strict(types, return_dtype=pl.String),
         product_id=pl.when(is_charge).then("charge_product").otherwise("product_id"),
         contract_id=pl.when(is_charge).then("charge_contract").otherwise("contract_id"),
     ).drop("charge_product", "charge_contract")
+    return lines.sort("step", "due", "kind", "subject", "service_start").with_row_index("place")
 
 
 def _charges(rating: Rating) -> pl.DataFrame:
@@ -79,4 +81,4 @@ def covered_by(lines: pl.DataFrame, funds: pl.DataFrame, rating: Rating) -> pl.D
         return whole
     # What is granted is a quantity, which no currency rounds.
     rounds = "is_grant" not in lines.columns
-    return pl.concat([whole, with_shares(partly, rating, rounds=rounds).select(whole.columns)]).sort("line")
+    return pl.concat([whole, with_shares(partly, rating, rounds=rounds).select(whole.columns)]).sort("place")

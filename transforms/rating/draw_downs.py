@@ -10,7 +10,7 @@ from dataclasses import replace
 import polars as pl
 
 from transforms.money import DECIMAL, RoundingMode, rounded_column
-from transforms.rating.amounts import ZERO, by_part, product, quotient
+from transforms.rating.amounts import SAFE, ZERO, by_part, product, quotient, total
 from transforms.rating.availability import available
 from transforms.rating.coverage import coverable, covered_by
 from transforms.rating.funds import BALANCE, COMMITMENT
@@ -42,11 +42,12 @@ def covered(progress: Progress) -> tuple[pl.DataFrame, pl.DataFrame]:
     funds = rating.funds.with_row_index("fund").filter(~pl.col("is_grant") & pl.col("draw_rank").is_not_null())
     if lines.is_empty() or funds.is_empty():
         return pl.DataFrame(schema=COVERED), pl.DataFrame(schema={"bill": pl.UInt32, "fund": pl.UInt32, "drawn": DECIMAL, "amount": DECIMAL})
-    found, used = by_rank(lines, funds, _in_bill_currency(available(rating), rating), rating)
-    return found, _drawn(used, rating)
+    held = _in_bill_currency(available(rating), rating)
+    found, used = by_rank(lines, funds, held, rating)
+    return found, _drawn(used, held, rating)
 
 
-#: One row per bill and fund that it draws from: the amount, and whether it is all that was there.
+#: One row per bill and fund that it draws from, of a fund in the order of drawing: the amount, and whether it is all that was there.
 USED: dict[str, pl.DataType | type[pl.DataType]] = {"bill": pl.UInt32, "fund": pl.UInt32, "drawn": DECIMAL, "is_emptied": pl.Boolean}
 
 
@@ -99,13 +100,15 @@ def _in_bill_currency(held: pl.DataFrame, rating: Rating) -> pl.DataFrame:
 def _taken(lines: pl.DataFrame, held: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The lines with ``taken``; and per bill and fund what was drawn, with ``is_emptied``."""
     joined = lines.join(held.select("bill", "fund", "limit", "gone", "allow_overdraft"), on=["bill", "fund"], how="left", maintain_order="left")
-    wanted = pl.min_horizontal("left", "share")
+    share = pl.min_horizontal("left", "share")
+    # A running sum that does not fit would raise for the whole run; the bill's total does not fit either, so that bill fails (DECISIONS 34).
+    wanted = pl.when(share.cast(pl.Float64).sum().over("bill", "fund") < float(SAFE)).then(share).otherwise(ZERO)
     rest = pl.max_horizontal(pl.col("limit") - pl.col("gone"), ZERO)
     joined = joined.with_columns(wanted=wanted, rest=rest).with_columns(until=pl.col("wanted").cum_sum().over("bill", "fund"))
     within = pl.min_horizontal("until", "rest") - pl.min_horizontal(pl.col("until") - pl.col("wanted"), "rest")
     joined = joined.with_columns(taken=pl.when("allow_overdraft").then("wanted").otherwise(within))
-    used = joined.group_by("bill", "fund", maintain_order=True).agg(pl.col("taken").sum().alias("drawn"), pl.col("rest").first())
-    return joined, used.with_columns(is_emptied=pl.col("drawn") == pl.col("rest")).drop("rest")
+    used = joined.group_by("bill", "fund", maintain_order=True).agg(pl.col("taken").sum().alias("drawn"), pl.col("rest", "allow_overdraft").first())
+    return joined, used.with_columns(is_emptied=(pl.col("drawn") == pl.col("rest")) & ~pl.col("allow_overdraft"))
 
 
 def _less(lines: pl.DataFrame, taken: pl.DataFrame) -> pl.DataFrame:
@@ -117,13 +120,14 @@ def _spent(held: pl.DataFrame, used: pl.DataFrame) -> pl.DataFrame:
     """What is gone of each fund, for the account's later bills as well."""
     by_fund = used.group_by("fund").agg(pl.col("drawn").sum())
     joined = held.join(by_fund, on="fund", how="left", maintain_order="left")
-    return joined.with_columns(gone=pl.col("gone") + pl.col("drawn").fill_null(ZERO)).drop("drawn")
+    # Null where overdrafts add up to more than fits: nothing is left either way.
+    return joined.with_columns(total([joined["gone"], joined["drawn"].fill_null(0)]).alias("gone")).drop("drawn")
 
 
-def _drawn(used: pl.DataFrame, rating: Rating) -> pl.DataFrame:
+def _drawn(used: pl.DataFrame, held: pl.DataFrame, rating: Rating) -> pl.DataFrame:
     """The draws with their ``amount`` in the fund's currency; one that takes all there is takes it to the last digit."""
-    numbered = rating.funds.select("exchange").with_row_index("fund")
-    joined = used.join(numbered, on="fund", maintain_order="left").join(available(rating), on=["bill", "fund"], how="left", maintain_order="left")
+    kept = held.select("bill", "fund", "available", "exchange", "allow_overdraft")
+    joined = used.join(kept, on=["bill", "fund"], how="left", maintain_order="left")
 
     def restated(part: pl.DataFrame, number: int) -> pl.DataFrame:
         exchange = rating.exchanges[number]
@@ -132,8 +136,9 @@ def _drawn(used: pl.DataFrame, rating: Rating) -> pl.DataFrame:
         back = quotient(part["drawn"], pl.repeat(exchange.rate, part.height, dtype=DECIMAL, eager=True))
         return part.with_columns(amount=back).with_columns(amount=exchange.pricing.rounded("amount"))
 
-    amounts = by_part(joined, "exchange", restated).sort("fund", "bill")
-    before = pl.col("amount").cum_sum().over("fund") - pl.col("amount")
+    amounts = by_part(joined, "exchange", restated)
+    bounded = pl.when("allow_overdraft").then(ZERO).otherwise("amount")
+    before = bounded.cum_sum().over("fund") - bounded
     # Of a converted draw the last digit may be off; one that takes all there is takes it to the last digit.
     exactly = pl.when(pl.col("is_emptied") & (pl.col("drawn") != pl.col("amount"))).then(pl.col("available") - before).otherwise("amount")
     return amounts.with_columns(amount=exactly).select("bill", "fund", "drawn", "amount").sort("bill", "fund")

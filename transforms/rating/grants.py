@@ -51,6 +51,9 @@ def with_grants_taken(rated: pl.DataFrame, windows: pl.DataFrame, rating: Rating
             kind=pl.lit(Kind.USAGE.value, dtype=pl.UInt8),
             is_grant=pl.lit(True),
         )
+        # What comes first on the bill is covered first.
+        .sort("due", "offer", "service_start")
+        .with_row_index("place")
     )
     held = available(rating).join(grants.select("fund", "allow_overdraft"), on="fund").with_columns(limit="available")
     found, draws = [], []

@@ -13,7 +13,7 @@ from transforms.billing.bills import bill_headers
 from transforms.billing.conversions import Exchange, exchanges
 from transforms.configuration import Configuration
 from transforms.money import DECIMAL
-from transforms.rating.anchors import Role, due_anchors
+from transforms.rating.anchors import Role, due_anchors, is_asked
 from transforms.rating.bands import BandTable, band_table, price_list
 from transforms.rating.counter_offers import CounterOffer, counter_offers
 from transforms.rating.due_charges import due_charges
@@ -123,7 +123,7 @@ def resolved(configuration: Configuration, usage: Mapping[str, MeterUsage], run:
     zone = zone_of(configuration, run)
     terms, groups = plan_terms(configuration), group_terms(configuration)
     due = due_anchors(configuration, run, terms, groups)
-    due, headers = _wanted(due, bill_headers(due, configuration, run), run)
+    due, headers = _wanted(due, bill_headers(due, configuration, run), configuration, run)
     # Only what the due account plans need: an organization may have many more plans than a run bills.
     billed = set(due["plan_number"].drop_nulls().unique().to_list())
     offers = tuple(o for o in plan_offers(terms, configuration) if o.plan_number in billed)
@@ -154,13 +154,16 @@ def resolved(configuration: Configuration, usage: Mapping[str, MeterUsage], run:
     )
 
 
-def _wanted(due: pl.DataFrame, headers: pl.DataFrame, run: BillRun) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _wanted(due: pl.DataFrame, headers: pl.DataFrame, configuration: Configuration, run: BillRun) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The anchors and headers of the bills that the run asks for, numbered anew, with ``is_wanted``.
 
-    No other bill is computed, as it may draw from the same funds; but the bill of a parent whose plan is billed to a child
-    that is asked for stays, unwanted, as the child's part is a part of its lines.
+    No other bill is computed, as it may draw from the same funds; but where a parent's plan is billed to children, what one of them
+    is asked for is a part of a line that the others have their parts of, so those bills stay, unwanted.
     """
     asked = pl.lit(True)
+    of_frequency = is_asked(configuration, run)
+    if of_frequency is not None:
+        asked &= pl.col("bill").is_in(due.filter(of_frequency)["bill"].unique().implode())
     if run.bill_ids is not None:
         asked = pl.col("bill_id").is_in(run.bill_ids)
     if run.account_ids is not None:
@@ -168,10 +171,10 @@ def _wanted(due: pl.DataFrame, headers: pl.DataFrame, run: BillRun) -> tuple[pl.
     headers = headers.with_columns(is_wanted=asked)
     if headers["is_wanted"].all():
         return due, headers
-    wanted = headers.filter("is_wanted")["bill"]
-    owners = due.filter(pl.col("bill").is_in(wanted.implode()))["plan_due"].unique()
-    needed = due.filter(pl.col("due").is_in(owners.implode()))["bill"].unique()
-    kept = headers.filter(pl.col("bill").is_in(wanted.implode()) | pl.col("bill").is_in(needed.implode()))
+    wanted = headers.filter("is_wanted")["bill"].implode()
+    shared = due.select("bill", owner=due["bill"].gather(due["plan_due"])).filter(pl.col("bill") != pl.col("owner"))
+    of_wanted = pl.concat([shared.filter(pl.col(a).is_in(wanted))[b] for a, b in (("bill", "owner"), ("owner", "bill"))])
+    kept = headers.filter(pl.col("is_wanted") | pl.col("bill").is_in(of_wanted.unique().implode()))
     kept = kept.rename({"bill": "_old"}).with_row_index("bill")
     mine = due.rename({"due": "_old_due"}).join(
         kept.select("bill", _old="_old"), left_on="bill", right_on="_old", maintain_order="left", suffix="_new"

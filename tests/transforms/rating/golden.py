@@ -319,6 +319,11 @@ def check(result: BillRunResult, expected: Mapping[str, Any]) -> None:
 
 def _check_bill(result: BillRunResult, bill: Mapping[str, Any], want: Mapping[str, Any]) -> None:
     lines = result.line_items.filter(pl.col("bill_id") == bill["bill_id"]).to_dicts()
+    assert len({line["line_item_id"] for line in lines}) == len(lines), "two lines share an id"
+    for line in lines:
+        for column in ("subtotal", "converted_subtotal"):
+            band_column = column.replace("subtotal", "band_subtotal")
+            assert not line["bands"] or sum(b[band_column] for b in line["bands"]) == line[column], (column, line)
     if "lines" in want:
         assert [shown(line, w) for line, w in zip(lines, want["lines"], strict=False)] == [wanted(w) for w in want["lines"]]
         assert len(lines) == len(want["lines"]), [shown(line, ("type", "description", "subtotal")) for line in lines]

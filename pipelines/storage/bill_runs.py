@@ -168,12 +168,14 @@ def previewed(
     for result in results(given, scope, shard_done=lambda _: None):
         for failure in result.failures.iter_rows(named=True):
             raise Unratable(failure["reason"])
-        headers = headers_of(result, scope, given.configuration)
-        for header in headers.iter_rows(named=True):
+        carrying = late_usage.carried_forward(database, lake, given, headers_of(result, scope, given.configuration))
+        for unmade in (entry for entry in carrying.failures if "billId" not in entry):
+            raise Unratable(str(unmade["reason"]))
+        for header in carrying.headers.iter_rows(named=True):
             decoded = {name: json.loads(header[name]) for name in ("currency_conversions", "unmatched")}
             with database.transaction() as connection:
                 counted = provenance.certificates(connection, org_id, [(header["start_date"], header["end_date"])])
-            lines = result.line_items.filter(pl.col("bill_id") == header["id"]).sort("sequence_number")
+            lines = pl.concat([result.line_items, carrying.lines]).filter(pl.col("bill_id") == header["id"]).sort("sequence_number")
             return {**header, **decoded, "certificates": counted}, lines.to_dicts()
     raise Refused(f"account {account_id} has no {request.billing_frequency} bill for that date")
 

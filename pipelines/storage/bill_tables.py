@@ -137,6 +137,9 @@ BILLS = sa.Table(
     sa.Index("ix_bills_account", "org_id", "account_id", "bill_date"),
     sa.Index("ix_bills_bill_date", "org_id", "bill_date"),
     sa.Index("ix_bills_memo_changed_at", "memo_changed_at", postgresql_where=sa.text("memo_changed_at IS NOT NULL")),
+    # What late usage looks at: mostly there are none of either.
+    sa.Index("ix_bills_locked", "org_id", postgresql_where=sa.text("locked")),
+    sa.Index("ix_bills_carrying", "org_id", "account_id", postgresql_where=sa.text("carried_from <> '{}'")),
     # What automatic approval and the bill lock date look at.
     sa.Index("ix_bills_pending", "org_id", "bill_date", postgresql_where=sa.text("status = 'PENDING'")),
 )

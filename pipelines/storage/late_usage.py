@@ -1,34 +1,30 @@
 """Late usage of bills that a job may not change: found, computed, and put on the bills that the job writes (DECISIONS 32).
 
-A locked bill is looked at when a day of its period has received measurements since it was calculated, which PostgreSQL knows
-without reading usage; then measurements say which accounts sent them. Only those bills are computed, twice: from the usage
-that they were calculated from and from today's, under the configuration of their calculation. What other bills carry of them
+Locked bills whose usage has grown since their calculation (grown_bills.py) are computed twice: from the usage that they were
+calculated from and from today's, under the configuration of their calculation. What other bills carry of them
 already counts, so a job that runs again carries nothing twice; a bill that was unlocked and is calculated again takes back
 what is carried of it.
 
 The amounts are carried by the next bill of the account that is not locked, once a job writes that bill; a bill that carries
 some already keeps doing so. ``lateUsage: IGNORE`` only says in the job what is not carried.
 
-Put here which bills are concerned. Keep out the difference itself (transforms/billing/carried_forward.py).
+Put here how the two come about and which bill carries what. Keep out the difference itself (transforms/billing/carried_forward.py).
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import polars as pl
-import sqlalchemy as sa
-from sqlalchemy import Connection
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from pipelines.storage import bill_lines, bill_locks, calculations
 from pipelines.storage.bill_inputs import Inputs, results
 from pipelines.storage.bill_scopes import Failure, scopes_of
-from pipelines.storage.bill_tables import BILLS
 from pipelines.storage.calculations import Past, inputs_of, past
 from pipelines.storage.database import Database
+from pipelines.storage.grown_bills import bills_of, carrying_bills, grown_periods, late_accounts
 from pipelines.storage.ingest import meter_usage
 from pipelines.storage.ingest_organization import state_fields
 from pipelines.storage.lake import Lake
@@ -36,7 +32,6 @@ from transforms.aggregations.usage import MeterUsage
 from transforms.billing.carried_forward import LINES, TARGETS, carried_lines, late_amounts, with_carried
 from transforms.billing.job_requests import BillJobOverrides
 from transforms.configuration import Configuration
-from transforms.datasets import MEASUREMENTS
 from transforms.entities.organization import LateUsage
 from transforms.entities.usage import Meter
 from transforms.errors import VersionGone
@@ -44,7 +39,6 @@ from transforms.errors import VersionGone
 Row = Mapping[str, Any]
 #: Frames of a configuration that draw on usage: a closed bill keeps what it drew, whatever usage comes.
 _FUNDS = ("Commitment", "Balance")
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -62,20 +56,6 @@ class Carrying:
     failures: list[Failure] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Bills of one calculation and period, and when the calculation began."""
-
-    calculation_id: str
-    start: date
-    end: date
-    slack: int
-    calculated_at: datetime
-
-    def has(self, bill: Row) -> bool:
-        return (bill["calculation_id"], bill["start_date"], bill["end_date"]) == (self.calculation_id, self.start, self.end)
-
-
 def carried_forward(database: Database, lake: Lake, given: Inputs, headers: pl.DataFrame) -> Carrying:
     """The headers of a job with the late usage of other bills of their accounts.
 
@@ -90,15 +70,15 @@ def carried_forward(database: Database, lake: Lake, given: Inputs, headers: pl.D
     account_ids = headers["account_id"].unique().sort().to_list()
     org_id = given.configuration.organization_id
     with database.transaction() as connection:
-        carrying = _carrying(connection, org_id, account_ids)
+        carrying = carrying_bills(connection, org_id, account_ids)
         referenced = {bill_id for row in carrying for bill_id in row["carried_from"]}
-        groups = _grown(connection, given.configuration, account_ids, before=_latest(headers), referenced=referenced)
-    late = {group: _late_accounts(lake, given.configuration, group) for group in groups}
+        groups = grown_periods(connection, given.configuration, account_ids, before=_latest(headers), referenced=referenced)
+    late = {group: late_accounts(lake, given.configuration, group) for group in groups}
     concerned = {*(row["account_id"] for row in carrying), *(i for ids in late.values() for i in ids)} & set(account_ids)
     if not concerned:
         return Carrying(headers)
     with database.transaction() as connection:
-        bills = _bills(connection, org_id, concerned)
+        bills = bills_of(connection, org_id, concerned)
         lock_date = bill_locks.lock_date(connection, org_id)
     written = _written(headers, bills, lock_date)
     closed = [
@@ -123,69 +103,6 @@ def _latest(headers: pl.DataFrame) -> date:
     latest = headers["bill_date"].max()
     assert isinstance(latest, date), "every bill has its date"
     return latest
-
-
-def _among(column: sa.ColumnElement[Any], values: Iterable[str]) -> sa.ColumnElement[bool]:
-    return column == sa.any_(sa.literal(sorted(values), ARRAY(sa.Text)))
-
-
-def _carrying(connection: Connection, org_id: str, account_ids: Sequence[str]) -> list[Row]:
-    """The accounts' bills that carry late usage of others."""
-    c = BILLS.c
-    columns = (c.id, c.account_id, c.bill_date, c.calculation_id, c.carried_from)
-    query = sa.select(*columns).where(c.org_id == org_id, _among(c.account_id, account_ids), c.carried_from != sa.literal([], ARRAY(sa.Text)))
-    return [dict(row) for row in connection.execute(query).mappings()]
-
-
-_GROWN = sa.text(
-    """
-    SELECT g.calculation_id, g.start_date, g.end_date, g.slack, k.calculated_at
-    FROM (
-        SELECT DISTINCT calculation_id, start_date, end_date, CASE WHEN timezone = :timezone THEN 0 ELSE 1 END AS slack
-        FROM bills
-        WHERE org_id = :org_id AND account_id = ANY(:account_ids) AND bill_date < :before
-          AND (locked OR end_date <= CAST(:lock_date AS date) OR id = ANY(:referenced))
-    ) g
-    JOIN bill_calculations k ON k.org_id = :org_id AND k.id = g.calculation_id
-    WHERE EXISTS (
-        SELECT FROM measurement_counts c
-        WHERE c.org_id = :org_id AND c.accepted > 0 AND c.date BETWEEN g.start_date - g.slack AND g.end_date + g.slack
-          AND (c.last_received_at IS NULL OR c.last_received_at >= k.calculated_at)
-    )
-    ORDER BY g.calculation_id, g.start_date, g.end_date
-    """
-)
-
-
-def _grown(connection: Connection, configuration: Configuration, account_ids: Sequence[str], *, before: date, referenced: set[str]) -> list[_Group]:
-    """The closed bills of the accounts whose days have received measurements since they were calculated, by calculation and period."""
-    parameters = {
-        "org_id": configuration.organization_id,
-        "account_ids": list(account_ids),
-        "before": before,
-        "lock_date": bill_locks.lock_date(connection, configuration.organization_id),
-        "referenced": sorted(referenced),
-        # The days of periods in another time zone than that which usage is kept by may be the neighbours of its days.
-        "timezone": configuration.organization.timezone,
-    }
-    return [_Group(*row) for row in connection.execute(_GROWN, parameters)]
-
-
-def _late_accounts(lake: Lake, configuration: Configuration, group: _Group) -> set[str]:
-    """Ids of the accounts whose bills the measurements can change that came in since: those that sent them, with their families."""
-    days = pl.col("date").is_between(group.start - group.slack * _DAY, group.end + group.slack * _DAY)
-    came = days & (pl.col("received_at") >= group.calculated_at)
-    scans = [lake.scan(MEASUREMENTS, configuration.organization_id, meter_id).filter(came) for meter_id in configuration.entities(Meter)]
-    numbers = [scan.select("account_number").unique().collect(engine="streaming")["account_number"] for scan in scans]
-    accounts = configuration.accounts.with_columns(top=pl.coalesce("parent_account_id", "account_id"))
-    senders = accounts.filter(pl.col("account_number").is_in(pl.concat([pl.Series(dtype=pl.Int32), *numbers]).implode()))
-    return set(accounts.filter(pl.col("top").is_in(senders["top"].implode()))["account_id"])
-
-
-def _bills(connection: Connection, org_id: str, account_ids: Iterable[str]) -> dict[str, Row]:
-    """Id -> row with ``is_locked``, of all bills of the accounts."""
-    query = sa.select(BILLS, bill_locks.is_locked().label("is_locked")).where(BILLS.c.org_id == org_id, _among(BILLS.c.account_id, account_ids))
-    return {row["id"]: dict(row) for row in connection.execute(query.order_by(BILLS.c.bill_date, BILLS.c.id)).mappings()}
 
 
 def _written(headers: pl.DataFrame, bills: Mapping[str, Row], lock_date: date | None) -> set[str]:

@@ -12,7 +12,7 @@ import pytest
 from pipelines.storage import bill_jobs, bill_locks, bill_store, calculations, config_store, memo_store, rebilling
 from pipelines.storage.bill_jobs import BillJob
 from pipelines.storage.bill_lines import lines_by_bill
-from pipelines.storage.bill_runs import ran_inline
+from pipelines.storage.bill_runs import previewed, ran_inline
 from pipelines.storage.bill_store import BillFilter
 from pipelines.storage.calculation_differences import compared
 from pipelines.storage.database import Database
@@ -39,9 +39,9 @@ class Site:
         self.offer: Offer = offer(database, org_id, ["acme", "beta"])
         self._uid = 0
 
-    def used(self, quantity: str, day: str, account: str = "acme") -> None:
+    def used(self, quantity: str, day: str, account: str = "acme", *, hour: int = 12) -> None:
         self._uid += 1
-        measurement = {"uid": str(self._uid), "meter": "calls", "account": account, "ts": f"2025-{day}T12:00:00Z"}
+        measurement = {"uid": str(self._uid), "meter": "calls", "account": account, "ts": f"2025-{day}T{hour:02}:00:00Z"}
         body = {"measurements": [measurement | {"measure": {"qty": D(quantity)}}]}
         landing = Landing(self.landing)
         landing.append_all(self.org_id, [msgspec.json.Encoder(decimal_format="number").encode(body)], datetime.now(UTC))
@@ -333,3 +333,26 @@ def test_what_people_put_on_a_bill_stays_beside_what_it_carries(site: Site) -> N
     assert [line["subtotal"] for line in site.lines(2)] == [D(2), D(10), D(-1)]
     site.billed(2)
     assert site.bill(2)["bill_total"] == D(11)
+
+
+def test_a_preview_shows_what_the_bill_would_carry(site: Site) -> None:
+    site.used("100", "01-10")
+    site.billed(1)
+    january = site.locked(1)
+    site.used("40", "01-20")
+    site.used("8", "02-10")
+    request = BillJobRequest(billing_frequency="MONTHLY", last_date_in_billing_period=date(2025, 2, 28), account_ids=[site.offer.account_ids["acme"]])
+    header, lines = previewed(site.database, site.lake, site.landing, site.org_id, request=request)
+    assert (header["bill_total"], header["line_count"]) == (D(12), 2)
+    assert [(line["subtotal"], line["referenced_bill_id"]) for line in lines] == [(D(2), None), (D(10), january)]
+
+
+def test_periods_in_another_time_zone_than_usage_is_kept_by(site: Site) -> None:
+    site.used("100", "01-10")
+    site.billed(1, timezone="Pacific/Auckland")
+    january = site.locked(1)
+    # Noon of the 31st in Greenwich is February in Auckland; the last hour of December there is January.
+    site.used("40", "01-31", hour=12)
+    site.used("4", "01-01", hour=0)
+    site.billed(2, timezone="Pacific/Auckland")
+    assert site.carried(2) == {january: ("USAGE", D(4), D(1))}

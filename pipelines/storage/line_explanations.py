@@ -5,6 +5,7 @@ Put here the reading. Keep out the explanation itself (transforms/provenance/exp
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import polars as pl
 
 from pipelines.storage import bill_lines
 from pipelines.storage.bill_scopes import scopes_of
-from pipelines.storage.calculations import Calculation, calculations, inputs_of, past
+from pipelines.storage.calculations import Calculation, Past, calculations, inputs_of, past
 from pipelines.storage.database import Database
 from pipelines.storage.lake import Lake
 from transforms.billing.shards import shards
@@ -57,7 +58,17 @@ def explained(database: Database, lake: Lake, bill: Row, line: str) -> Explained
     (scope,) = scopes_of([bill], today=given.today)
     family = next(iter(shards(given.configuration, account_ids=[bill["account_id"]])), given.configuration)
     usage = {meter_id: replace(one, states={}, merged={}) for meter_id, one in given.usage.items()}
-    return ExplainedLine(calculation, explanation(Explained(own, lines, family, usage, scope.run)))
+    granted = _drawn_by_unit(seen, bill["id"])
+    return ExplainedLine(calculation, explanation(Explained(own, lines, family, usage, scope.run, granted)))
+
+
+def _drawn_by_unit(seen: Past, bill_id: str) -> dict[str, Decimal]:
+    """Currency of a balance, for a grant the unit of what it holds -> how much of it the bill drew."""
+    balances = seen.configuration.frame("Balance").select("currency", fund_id="balance_id")
+    drawn: dict[str, Decimal] = {}
+    for currency, amount in seen.ledger.filter(pl.col("bill_id") == bill_id).join(balances, on="fund_id").select("currency", "amount").iter_rows():
+        drawn[currency] = drawn.get(currency, Decimal(0)) - amount
+    return drawn
 
 
 def measurement_count(source: Source) -> int:

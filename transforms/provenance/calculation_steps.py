@@ -27,6 +27,7 @@ class Explained:
         configuration: The organization's as of that calculation, at least the whole family of the account.
         usage: By meter id, as of that calculation, without states.
         run: What the calculation was asked for.
+        granted: Unit -> how many of them the bill drew from balances that hold a quantity.
     """
 
     line: Line
@@ -34,6 +35,7 @@ class Explained:
     configuration: Configuration
     usage: Mapping[str, MeterUsage]
     run: BillRun
+    granted: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

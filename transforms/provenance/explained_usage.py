@@ -40,14 +40,16 @@ def explained_usage(explained: Explained) -> Explanation | None:
     if isinstance(priced, CompoundAggregation):
         steps.append(Step(name="formula", formula=priced.calculation + (f": {reason}" if reason else ""), value=measured))
     parts = siblings(line, explained.lines)
-    checks = [_quantity_check(explained, parts, measured, priced)]
+    checks = [_quantity_check(parts, measured)]
     if len(parts) > 1:
         others = " + ".join(number(one["quantity"]) for one in parts)
         steps.append(Step(name="quantity of this line", formula=f"its part of {others}, which the usage was split into", value=line["quantity"]))
     else:
-        steps.append(_units_step(line, priced))
+        units = _units(line["quantity"], priced)
+        granted = _granted(explained, priced, units)
+        steps.append(_units_step(line, priced, granted))
         if _is_whole(line, explained.lines):
-            checks.append(Check(name="units", stated=line["units"], computed=_units(line["quantity"], priced)))
+            checks.append(Check(name="units", stated=line["units"], computed=units - granted))
     steps += band_steps(line)
     return Explanation(
         line=line,
@@ -66,19 +68,17 @@ def priced_aggregation(explained: Explained) -> Aggregation | CompoundAggregatio
     return compound or configuration.entities(Aggregation).get(line["aggregation_id"] or "")
 
 
-def _quantity_check(explained: Explained, parts: Sequence[Line], measured: Decimal | None, priced: Aggregation | CompoundAggregation) -> Check:
+def _quantity_check(parts: Sequence[Line], measured: Decimal | None) -> Check:
     total = sum((one["quantity"] for one in parts), Decimal(0))
     name = "aggregate of the measurements = quantity" if len(parts) == 1 else f"aggregate of the measurements = quantity of {len(parts)} lines"
-    granted = Decimal(0) if measured is None else measured - total
-    if granted > 0 and _has_grant(explained, priced):
-        # A balance of the aggregation's unit holds a quantity, which was taken off before prices (billing.md 5.8).
-        return Check(name=f"{name}, after {number(granted)} {priced.unit} that a balance granted", stated=total, computed=total)
     return Check(name=name, stated=total, computed=measured)
 
 
-def _has_grant(explained: Explained, priced: Aggregation | CompoundAggregation) -> bool:
-    owned = (pl.col("account_id") == explained.line["account_id"]) & (pl.col("currency") == priced.unit)
-    return not explained.configuration.frame("Balance").filter(owned).is_empty()
+def _granted(explained: Explained, priced: Aggregation | CompoundAggregation, units: Decimal) -> Decimal:
+    """How many of the units balances granted (billing.md 5.8): those that the line lacks, at most what the bill drew of them."""
+    drawn = explained.granted.get(priced.unit, Decimal(0))
+    missing: Decimal = units - explained.line["units"]
+    return max(min(missing, drawn), Decimal(0))
 
 
 def _source_step(source: Source) -> Step:
@@ -99,9 +99,10 @@ def _units(quantity: Decimal, priced: Aggregation | CompoundAggregation) -> Deci
     return units if priced.rounding is Rounding.NONE else rounded(units, places=0, mode=_MODES[priced.rounding])
 
 
-def _units_step(line: Line, priced: Aggregation | CompoundAggregation) -> Step:
+def _units_step(line: Line, priced: Aggregation | CompoundAggregation, granted: Decimal) -> Step:
     formula = f"{number(line['quantity'])} / {number(priced.quantity_per_unit)}"
     formula += "" if priced.rounding is Rounding.NONE else f", rounded {priced.rounding.value}"
+    formula += f", less {number(granted)} that a balance granted" if granted else ""
     return Step(name=f"units ({priced.unit})", formula=formula, value=line["units"])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipelines.storage import bill_store, calculations
+from pipelines.storage import balance_transactions, bill_store, calculations
 from pipelines.storage.bill_lines import lines_by_bill
 from pipelines.storage.calculation_differences import compared
 from pipelines.storage.database import Database
@@ -20,6 +20,8 @@ from tests.configured import Configured
 from tests.pipelines.storage.test_bill_runs import JANUARY, Organization
 from tests.pipelines.storage.test_rebilling import rebilled
 from transforms.billing.job_requests import BillJobRequest
+from transforms.entities.balances import BalanceTransaction
+from transforms.entities.documents import validated
 from transforms.provenance.attribution import Cause
 
 D = Decimal
@@ -121,3 +123,25 @@ def test_late_usage_of_a_locked_bill_is_data_of_the_bill_that_carries_it(org: Or
     one = explained(org.database, org.lake, bill, line.line["line_item_id"]).explanation
     assert january["id"] in one.formula
     assert one.is_equal
+
+
+def test_what_a_balance_granted_is_told_and_taken_again(org: Organization) -> None:
+    on = Configured(org.database, org.org_id)
+    meter = on.meter()
+    plan = on.plan(on.template(on.product()))
+    on.pricing(planId=plan["id"], aggregationId=on.aggregation(meter)["id"])
+    account = on.account()
+    on.attached(account, plan)
+    life = {"startDate": "2025-01-01T00:00:00Z", "endDate": "2026-01-01T00:00:00Z"}
+    on.post("picklists/currency", name="call", code="call")
+    balance = on.post("balances", accountId=account["id"], name="free calls", code="free", currency="call", **life)
+    with org.database.transaction() as connection:
+        credit = validated(BalanceTransaction, {"amount": 25, "appliedDate": "2025-01-01T00:00:00Z"})
+        balance_transactions.created(connection, org.org_id, balance["id"], credit, "tester")
+    used(org, 60, month=1, day=10)
+    org.billed()
+    assert rebilled(org).is_equal
+    (bill,) = headers(org)
+    one = explained(org.database, org.lake, bill, "1").explanation
+    assert (one.line["quantity"], one.line["units"], one.is_equal) == (D(60), D(35), True)
+    assert [step.formula for step in one.steps if step.name == "units (call)"] == ["60 / 1, less 25 that a balance granted"]

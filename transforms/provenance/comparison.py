@@ -3,7 +3,7 @@
 Put here what differs. Keep out why (attribution.py) and where the frames come from.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -70,9 +70,3 @@ def plain(name: str, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.Decimal):
         return text.str.strip_chars_end("0").str.strip_chars_end(".")
     return text
-
-
-def changed_fields(found: pl.DataFrame, keys: Sequence[str]) -> Mapping[tuple[object, ...], tuple[str, ...]]:
-    """Key -> the fields in which it differs; none where one side lacks it."""
-    grouped = found.group_by(keys, maintain_order=True).agg(pl.col("field").drop_nulls())
-    return {tuple(row[:-1]): tuple(row[-1]) for row in grouped.iter_rows()}

@@ -97,11 +97,13 @@ def _anchor_charge(kind: Kind, terms: PlanTerms | GroupTerms) -> dict[str, objec
 
 
 def _charges_due(rating: "Rating", kind: Kind) -> pl.DataFrame:
-    """One row per charge of the run, with its number."""
-    return rating.charges.with_row_index("number").select(
+    """One row per charge of the run, with its number; the fee of a balance that names no accounting product has the balance's for fees."""
+    fees = rating.configuration.frame("Balance").select("fees_accounting_product_id", entity_id="balance_id")
+    numbered = rating.charges.with_row_index("number").join(fees, on="entity_id", how="left", maintain_order="left")
+    return numbered.select(
         "number",
         "charge_id",
-        "accounting_product_id",
+        accounting_product_id=pl.coalesce("accounting_product_id", "fees_accounting_product_id"),
         name=pl.format(f"{kind.line_item_type}/{{}}", "charge_id"),
         description=pl.coalesce("description", "name"),
         balance_id=pl.when(pl.lit(kind is Kind.BALANCE_FEE)).then("entity_id"),
@@ -195,6 +197,16 @@ def _owners(owners: pl.Series, lines: pl.DataFrame, children: list[pl.DataFrame]
     return pl.concat([owners, names.rename(owners.name)]), found.select(pl.coalesce("position", "due").alias("owner"))["owner"]
 
 
+def _told_apart(lines: pl.DataFrame) -> pl.Series:
+    """The starts that ids are made from: of several fees of a commitment for one start, one microsecond later each."""
+    fees = lines.select(is_fee=pl.col("kind") == Kind.COMMITMENT_FEE.value)["is_fee"]
+    if not fees.any():
+        return lines["service_start"]
+    position = pl.int_range(pl.len()).over("due", "subject", "service_start")
+    later = pl.col("service_start") + pl.duration(microseconds=position)
+    return lines.select(pl.when(fees).then(later).otherwise("service_start").alias("service_start")).to_series()
+
+
 def line_items(rating: "Rating", lines: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
     """Dataset BILL_LINE_ITEMS without calculation_id.
 
@@ -224,7 +236,7 @@ def line_items(rating: "Rating", lines: pl.DataFrame, headers: pl.DataFrame) -> 
     owners = due.select(pl.format("line/{}/{}{}", bill["bill_id"].gather(due["bill"]), pl.col("account_plan_id").fill_null(""), plan)).to_series()
     children = _children(rating, lines)
     owners, owner = _owners(owners, lines, children)
-    identity = line_item_ids(owners=owners, owner=owner, charges=charges["name"], charge=charge, start=lines["service_start"])
+    identity = line_item_ids(owners=owners, owner=owner, charges=charges["name"], charge=charge, start=_told_apart(lines))
     positions = lines.select("bill", position=pl.int_range(pl.len(), dtype=pl.Int32))
     numbered = positions.select(pl.col("position") - pl.col("position").first().over("bill") + 1).to_series()
     rates = pl.Series("conversion_rate", [e.rate for e in rating.exchanges], dtype=DECIMAL)

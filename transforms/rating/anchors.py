@@ -15,6 +15,7 @@ import polars as pl
 from transforms.configuration import Configuration
 from transforms.datasets import INSTANT
 from transforms.entities.accounts import ChildBillingMode
+from transforms.entities.plan_groups import PlanGroupLink
 from transforms.entities.resource import BillingFrequency
 from transforms.money import DECIMAL
 from transforms.periods import DAY, midnight
@@ -90,7 +91,7 @@ def due_anchors(configuration: Configuration, run: BillRun, terms: tuple[PlanTer
         group_number=pl.lit(None, dtype=pl.UInt32),
         event_date=pl.lit(None, dtype=pl.Date),
     )
-    grouped = _group_anchors(plans, groups)
+    grouped = _group_anchors(plans, groups, _leading_plans(configuration, terms))
     children = _child_anchors(plans, configuration, run)
     parts = [part for part in (plans, children, grouped) if not part.is_empty()] or [plans]
     anchors = pl.concat([*parts, _account_anchors(pl.concat(parts), configuration, run)]) if _has_funds(configuration) else pl.concat(parts)
@@ -145,8 +146,20 @@ def _child_anchors(plans: pl.DataFrame, configuration: Configuration, run: BillR
     return billed.with_columns(bill_currency=bill_currency(configuration, run), **_NO_WINDOWS).select(plans.columns)
 
 
-def _group_anchors(plans: pl.DataFrame, groups: tuple[GroupTerms, ...]) -> pl.DataFrame:
-    """One anchor per attached plan group, with the periods of the plan that bills most often (of several, of the first by code)."""
+def _leading_plans(configuration: Configuration, terms: tuple[PlanTerms, ...]) -> pl.DataFrame:
+    """``plan_group_id`` and ``plan_id``: of every group the plan that bills most often, of several the first by code."""
+    days = {BillingFrequency.DAILY: 1, BillingFrequency.WEEKLY: 7, BillingFrequency.MONTHLY: 31, BillingFrequency.ANNUALLY: 372}
+    ranks = {t.plan_id: (days[t.frequency] * t.interval, t.plan_code, t.plan_id) for t in terms if t.frequency in days}
+    members: dict[str, list[tuple[int, str, str]]] = {}
+    for link in configuration.entities(PlanGroupLink).values():
+        if link.plan_id in ranks:
+            members.setdefault(link.plan_group_id, []).append(ranks[link.plan_id])
+    rows = [(group, min(found)[2]) for group, found in members.items()]
+    return pl.DataFrame(rows, schema={"plan_group_id": pl.String, "plan_id": pl.String}, orient="row")
+
+
+def _group_anchors(plans: pl.DataFrame, groups: tuple[GroupTerms, ...], leading: pl.DataFrame) -> pl.DataFrame:
+    """One anchor per attached plan group, on the bills of its leading plan, whichever of its plans the run bills beside it."""
     numbers = pl.DataFrame(
         [(g.plan_group_id, n, g.currency) for n, g in enumerate(groups)],
         schema={"plan_group_id": pl.String, "_group": pl.UInt32, "_currency": pl.String},
@@ -155,14 +168,16 @@ def _group_anchors(plans: pl.DataFrame, groups: tuple[GroupTerms, ...]) -> pl.Da
     grouped = plans.filter(pl.col("plan_group_id").is_not_null()).join(numbers, on="plan_group_id")
     if grouped.is_empty():
         return plans.clear()
-    length = pl.col("step_days") + pl.col("step_months") * 31
-    shortest = grouped.sort(length, "plan_code", "plan_id").unique("account_plan_id", keep="first")
-    return shortest.with_columns(
-        *(pl.lit(None, dtype=plans.schema[name]).alias(name) for name in _PLAN_COLUMNS if name != "currency"),
-        role=pl.lit(Role.GROUP.value, dtype=pl.UInt8),
-        group_number="_group",
-        currency="_currency",
-    ).select(plans.columns)
+    return (
+        grouped.join(leading, on=["plan_group_id", "plan_id"], how="semi")
+        .with_columns(
+            *(pl.lit(None, dtype=plans.schema[name]).alias(name) for name in _PLAN_COLUMNS if name != "currency"),
+            role=pl.lit(Role.GROUP.value, dtype=pl.UInt8),
+            group_number="_group",
+            currency="_currency",
+        )
+        .select(plans.columns)
+    )
 
 
 def _has_funds(configuration: Configuration) -> bool:
@@ -184,9 +199,7 @@ def _account_anchors(anchors: pl.DataFrame, configuration: Configuration, run: B
         days = events.select("billed_id", "grouping", bill_date="event_date").unique()
         joining = of_bills.join(days, on=["billed_id", "grouping", "bill_date"], how="semi").with_columns(event_date="bill_date")
     of_holders = of_bills.join(holders, on="billed_id", how="semi").join(joining, on=key, how="anti")
-    alone = events
-    if not joining.is_empty():
-        alone = events.join(joining.select("billed_id", "grouping", event_date="bill_date"), on=["billed_id", "grouping", "event_date"], how="anti")
+    alone = _alone(events, of_bills, configuration, run)
     existing = pl.concat([joining, of_holders])
     of_plans = ("group_number", *_PLAN_COLUMNS, "account_plan_id", "plan_group_id", "contract_id", "child_billing_mode")
     emptied = {name: pl.lit(None, dtype=anchors.schema[name]) for name in of_plans}
@@ -208,9 +221,22 @@ def _due_events(configuration: Configuration, run: BillRun) -> pl.DataFrame:
     events = with_grouping(pl.concat(dated), configuration).rename({"account_id": "billed_id"}).select("billed_id", "grouping", "event_date").unique()
     if run.last_date_in_billing_period is not None:
         return events.filter(pl.col("event_date") == (run.bill_date or run.last_date_in_billing_period + DAY))
-    # As of regular periods: the last one up to the bill date.
-    past = events.filter(pl.col("event_date") <= (run.bill_date or run.today))
-    return past.filter(pl.col("event_date") == pl.col("event_date").max().over("billed_id", "grouping"))
+    return events.filter(pl.col("event_date") <= (run.bill_date or run.today))
+
+
+def _alone(events: pl.DataFrame, of_bills: pl.DataFrame, configuration: Configuration, run: BillRun) -> pl.DataFrame:
+    """The events with bills of their own. Without a last date, as of regular periods, the last ones up to the run's day.
+
+    Their bill is dated by themselves, so that running again finds the same bill. Where bills are consolidated, only events after the
+    account's other bills: on an earlier date there may be a bill with more on it than this run knows.
+    """
+    keys = ["billed_id", "grouping"]
+    if configuration.organization.consolidate_bills:
+        others = of_bills.group_by(keys).agg(billed_until=pl.col("bill_date").max())
+        events = events.join(others, on=keys, how="left").filter(~(pl.col("event_date") <= pl.col("billed_until")).fill_null(False))
+    if run.last_date_in_billing_period is not None:
+        return events
+    return events.filter(pl.col("event_date") == pl.col("event_date").max().over(keys))
 
 
 def _ad_hoc(events: pl.DataFrame, like: pl.DataFrame, configuration: Configuration, run: BillRun) -> pl.DataFrame:
@@ -245,7 +271,7 @@ def _ad_hoc(events: pl.DataFrame, like: pl.DataFrame, configuration: Configurati
         previous_day="_start",
         period_start_day="_start",
         period_end_day="_end",
-        bill_date=pl.lit(run.bill_date, dtype=pl.Date) if run.bill_date else pl.col("event_date"),
+        bill_date="event_date",
         bill_currency=bill_currency(configuration, run),
     )
     return filled.select((pl.col(n) if n in filled.columns else pl.lit(None).alias(n)).cast(t) for n, t in like.schema.items())

@@ -38,7 +38,7 @@ def _dated(rating: Rating) -> pl.DataFrame:
     fees = dated_fees(rating.configuration)
     places = rating.account_events.select("due", "event_date", "grouping", account_id="billed_id")
     mine = with_grouping(fees, rating.configuration).join(places, on=["account_id", "grouping", "event_date"])
-    placed = mine.join(_placed(rating), on="commitment_id").sort("due", "subject", "service_start")
+    placed = mine.join(_placed(rating), on="commitment_id").sort("due", "subject", "service_start", "service_end", "amount")
     return charges(finished(placed.drop("currency", "contract_id", "grouping"), rating.exchanges), Kind.COMMITMENT_FEE)
 
 

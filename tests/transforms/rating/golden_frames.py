@@ -72,6 +72,7 @@ _REFERENCES = {
     "contract": "Contract",
     "billingPlan": "Plan",
     "billGroupingKey": "BillGroupingKey",
+    "entity": "Balance",
     "accountingProduct": "Product",
     "feesAccountingProduct": "Product",
     "drawdownsAccountingProduct": "Product",

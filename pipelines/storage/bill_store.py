@@ -130,12 +130,10 @@ def open_bill(connection: Connection, org_id: str, bill_id: str) -> RowMapping:
     return row
 
 
-def _locked_rows(connection: Connection, org_id: str, ids: Sequence[str]) -> dict[str, RowMapping]:
-    """Id -> the bill's row, with ``is_locked``; nobody else changes it, nor the bill lock date, until the transaction ends."""
+def _locked_rows(connection: Connection, org_id: str, ids: Sequence[str], columns: Sequence[ColumnElement[Any]]) -> dict[str, RowMapping]:
+    """Id -> columns of the bill; nobody else changes it, nor the bill lock date, until the transaction ends."""
     held(connection, org_id)
-    query = (
-        sa.select(BILLS, is_locked().label("is_locked")).where(BILLS.c.org_id == org_id, _among(ids)).order_by(BILLS.c.id).with_for_update(of=BILLS)
-    )
+    query = sa.select(*columns).where(BILLS.c.org_id == org_id, _among(ids)).order_by(BILLS.c.id).with_for_update(of=BILLS)
     return {row["id"]: row for row in connection.execute(query).mappings()}
 
 
@@ -145,7 +143,8 @@ def _among(ids: Sequence[str]) -> ColumnElement[bool]:
 
 
 def _locked_row(connection: Connection, org_id: str, bill_id: str) -> RowMapping:
-    rows = _locked_rows(connection, org_id, [bill_id])
+    """The bill's row, with ``is_locked``; raises NotFound."""
+    rows = _locked_rows(connection, org_id, [bill_id], (*BILLS.c, is_locked().label("is_locked")))
     if not rows:
         raise NotFound("Bill", bill_id)
     return rows[bill_id]
@@ -168,7 +167,7 @@ def approved(connection: Connection, org_id: str, ids: Sequence[str], *, actor: 
     Raises:
         NotFound: A bill that the organization does not have; nothing is changed then.
     """
-    rows = _locked_rows(connection, org_id, ids)
+    rows = _locked_rows(connection, org_id, ids, (BILLS.c.id, BILLS.c.status))
     for missing in (i for i in ids if i not in rows):
         raise NotFound("Bill", missing)
     pending = [i for i, row in rows.items() if row["status"] == "PENDING"]

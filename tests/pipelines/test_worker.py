@@ -149,8 +149,13 @@ def test_a_worker_killed_before_it_could_store_leaves_the_bills_whole_and_the_ne
         # Its line items are written; the transaction that writes the headers has to wait.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(org_id, WRITES))))
         job_id = site.posted(org_id)
-        waiting = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-        eventually(lambda: connection.scalar(waiting) == 1, why=lambda: site.log.read_text()[-4000:])
+        # That very lock: the job waits for others' too, for that of ingest at least.
+        waiting = sa.text(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            " AND (classid::bigint << 32 | objid::bigint) = hashtextextended(:org_id, :seed)"
+        )
+        own = {"org_id": org_id, "seed": WRITES}
+        eventually(lambda: connection.scalar(waiting, own) == 1, why=lambda: site.log.read_text()[-4000:])
         assert site.job(org_id, job_id).status == "RUNNING"
         worker.kill()
         worker.wait(30)

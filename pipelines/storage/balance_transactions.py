@@ -36,7 +36,9 @@ _INSERT = sa.text(
                                     description, transaction_type_id, paid, currency_paid, created_by)
         VALUES (:org_id, :id, 'BALANCE', :fund_id, :account_id, :amount, :entity_type, :entity_id, :applied_date, :transaction_date,
                 CAST(:description AS text), CAST(:transaction_type_id AS text), CAST(:paid AS numeric), CAST(:currency_paid AS text), :created_by)
-        """
+        """,
+        columns="*",
+        shown="*",
     )
 )
 

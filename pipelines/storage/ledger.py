@@ -163,19 +163,21 @@ def problems(connection: Connection, org_id: str) -> list[str]:
     ]
 
 
-def totalled(insertion: str) -> str:
-    """The statement that inserts entries and adds them to the totals, with the entries as its rows.
+def totalled(insertion: str, *, columns: str = "org_id, fund_id, amount", shown: str = "count(*)") -> str:
+    """The statement that inserts entries and adds them to the totals.
 
     Args:
         insertion: ``INSERT INTO ledger_entries ...`` without RETURNING.
+        columns: What is kept of the entries that it wrote, at least what the totals need.
+        shown: What is selected of that; their number by default.
     """
     return f"""
-        WITH written AS ({insertion} RETURNING *), totals AS (
+        WITH written AS ({insertion} RETURNING {columns}), totals AS (
             INSERT INTO ledger_totals AS t (org_id, fund_id, amount, entries)
             SELECT org_id, fund_id, sum(amount), count(*) FROM written GROUP BY org_id, fund_id
             ON CONFLICT (org_id, fund_id) DO UPDATE SET amount = t.amount + excluded.amount, entries = t.entries + excluded.entries
         )
-        SELECT * FROM written ORDER BY sequence
+        SELECT {shown} FROM written
         """
 
 

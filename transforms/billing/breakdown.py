@@ -35,17 +35,19 @@ def broken_down(lines: pl.DataFrame, shares: pl.DataFrame, rates: Sequence[Excha
     if shares.is_empty():
         return lines
     is_usage = pl.col("kind").is_in([Kind.USAGE.value, Kind.USAGE_CREDIT.value, Kind.OVERAGE_USAGE.value])
-    numbered = lines.with_row_index("line")
+    # Narrow as long as most lines are of no family: bands are most of a line.
+    narrow = lines.select(*_KEYS, "kind", "failure").with_row_index("line")
     fits = pl.col("quantity").cast(pl.Float64).abs().sum().over(_KEYS) < float(SAFE)
     usable = shares.filter(fits).with_columns(total=pl.col("quantity").sum().over(_KEYS), weight=pl.col("quantity").abs().sum().over(_KEYS))
     usable = usable.filter((pl.col("total").abs() == pl.col("weight")) & (pl.col("total") != ZERO)).drop("weight")
-    split = numbered.filter(is_usage & pl.col("failure").is_null()).drop("child").join(usable, on=_KEYS, suffix="_own")
-    rest = lines.filter(~numbered["line"].is_in(split["line"].unique().implode()))
-    if split.is_empty():
+    found = narrow.filter(is_usage & pl.col("failure").is_null()).join(usable, on=_KEYS).drop(*_KEYS, "kind", "failure")
+    if found.is_empty():
         return lines
-    parts = split.sort("line", "account_number").with_row_index("part").rename({"account_number": "child"})
+    found = found.sort("line", "account_number").rename({"account_number": "child", "quantity": "quantity_own"}).with_row_index("part")
+    parts = pl.concat([found, lines.drop("child")[found["line"]]], how="horizontal")
     parts = by_part(parts, "exchange", lambda part, number: _split(part, rates[number]))
-    return pl.concat([rest, parts.select(lines.columns)]).rechunk()
+    rest = lines.filter(~narrow["line"].is_in(found["line"].unique().implode()))
+    return pl.concat([rest, parts.select(lines.columns)])
 
 
 def _split(parts: pl.DataFrame, exchange: Exchange) -> pl.DataFrame:

@@ -39,6 +39,8 @@ def billed_to_children(
         return lines, shares
     parents = children.select(due="plan_due").unique()
     mine = shares.join(parents, on="due", how="semi")
+    is_parents = lines["due"].is_in(parents["due"].implode())
+    others, lines = lines.filter(~is_parents), lines.filter(is_parents)
     split = pl.concat([broken_down(lines, mine, rates), _broken(lines, mine)])
     places = children.select("plan_due", "account_number", child_due="due", child_exchange="exchange")
     joined = split.join(places, left_on=["due", "child"], right_on=["plan_due", "account_number"], how="left", maintain_order="left")
@@ -48,7 +50,7 @@ def billed_to_children(
     same, other = moved.filter(is_same), _reconverted(moved.filter(~is_same), rates)
     rest = shares.join(parents, on="due", how="anti")
     kept = joined.filter(~is_moved)
-    return pl.concat([frame.select(lines.columns) for frame in (kept, same, other)]), rest
+    return pl.concat([frame.select(lines.columns) for frame in (others, kept, same, other)]), rest
 
 
 def _broken(lines: pl.DataFrame, shares: pl.DataFrame) -> pl.DataFrame:
@@ -90,10 +92,14 @@ def billed_to_parents(lines: pl.DataFrame, rating: "Rating") -> pl.DataFrame:
     )
     if names["owner"].null_count() == names.height:
         return lines
-    placed = pl.concat([lines, names[lines["due"]], due.select("bill", "plan_number")[lines["due"]]], how="horizontal")
-    summed = pl.col("owner").is_not_null() & pl.col("is_summary").fill_null(False)
-    single = placed.filter(~summed).with_columns(child=pl.coalesce("child", "owner"))
-    return pl.concat([single.select(lines.columns), _summed(placed.filter(summed)).select(lines.columns)])
+    placed = names[lines["due"]].with_columns(lines["child"])
+    is_summed = placed.select(pl.col("owner").is_not_null() & pl.col("is_summary").fill_null(False)).to_series()
+    single = lines.with_columns(placed.select(child=pl.coalesce("child", "owner"))["child"])
+    if not is_summed.any():
+        return single
+    summed = lines.filter(is_summed)
+    summed = pl.concat([summed, due.select("bill", "plan_number")[summed["due"]]], how="horizontal")
+    return pl.concat([single.filter(~is_summed), _summed(summed).select(lines.columns)])
 
 
 def _summed(lines: pl.DataFrame) -> pl.DataFrame:

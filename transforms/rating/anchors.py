@@ -4,10 +4,7 @@ Every line has an anchor, and every anchor belongs to one bill, so the anchors s
 anchors a run has and which of them share a bill. Keep out what they charge. Source: billing.md 2.8, 6, 7, DECISIONS 31, 32.
 """
 
-import json
-from collections.abc import Iterator
-from datetime import date, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from enum import IntEnum
 
 import polars as pl
@@ -17,9 +14,9 @@ from transforms.datasets import INSTANT
 from transforms.entities.accounts import ChildBillingMode
 from transforms.entities.plan_groups import PlanGroupLink
 from transforms.entities.resource import BillingFrequency
-from transforms.money import DECIMAL
 from transforms.periods import DAY, midnight
 from transforms.rating.attachments import billed_accounts, with_grouping
+from transforms.rating.fee_dates import fee_days
 from transforms.rating.run import BillRun
 from transforms.rating.selection import bill_currency, due_account_plans, zone_of
 from transforms.rating.terms import GroupTerms, PlanTerms
@@ -41,39 +38,14 @@ class Role(IntEnum):
 
 _PLAN_COLUMNS = ("plan_id", "plan_number", "product_id", "product_name", "plan_code", "currency")
 _NO_WINDOWS = {name: pl.lit(False) for name in ("has_arrears", "has_advance", "is_first", "first_in_advance")}
-#: What falls on a date of its own: charges and the fees of commitments that have dates. ``position`` is its row in ``charges`` or
-#: ``fees``; ``event_date`` the day that it is billed on.
+#: What falls on a date of its own, charges and the fees of commitments that have dates; ``event_date`` is the day that it is billed on.
 _EVENTS: dict[str, pl.DataType | type[pl.DataType]] = {"account_id": pl.String, "contract_id": pl.String, "event_date": pl.Date}
-_FEES: dict[str, pl.DataType | type[pl.DataType]] = {
-    "commitment_id": pl.String,
-    "event_date": pl.Date,
-    "amount": DECIMAL,
-    "service_start": INSTANT,
-    "service_end": INSTANT,
-}
 
 
 def dated_charges(configuration: Configuration, zone: str) -> pl.DataFrame:
     """The charges with ``event_date``: their bill date, else the day that their service period ends on."""
     charges = configuration.frame("Charge")
     return charges.with_columns(event_date=pl.coalesce("bill_date", local_day("service_period_end_date", zone)))
-
-
-def dated_fees(configuration: Configuration) -> pl.DataFrame:
-    """One row per fee date of a commitment; see ``_FEES``, with ``account_id``, ``contract_id`` and ``currency``."""
-    commitments = configuration.frame("Commitment")
-    scheduled = commitments.filter(pl.col("fee_dates").is_not_null() & (pl.col("fee_dates") != "[]"))
-    rows = [row for commitment_id, text in scheduled.select("commitment_id", "fee_dates").rows() for row in _fee_rows(commitment_id, text)]
-    fees = pl.DataFrame(rows, schema={**_FEES, "service_start": pl.String, "service_end": pl.String}, orient="row")
-    fees = fees.with_columns(pl.col("service_start", "service_end").str.to_datetime(time_unit="us", time_zone="UTC", strict=True))
-    return fees.join(commitments.select("commitment_id", "account_id", "contract_id", "currency"), on="commitment_id", maintain_order="left")
-
-
-def _fee_rows(commitment_id: str, text: str) -> Iterator[tuple[object, ...]]:
-    """Schedules are short and written by hand; Polars would read their amounts through floats."""
-    for fee in json.loads(text, parse_float=Decimal):
-        day = date.fromisoformat(fee["date"][:10])
-        yield commitment_id, day, Decimal(fee["amount"]), fee["servicePeriodStartDate"], fee["servicePeriodEndDate"]
 
 
 def due_anchors(configuration: Configuration, run: BillRun, terms: tuple[PlanTerms, ...], groups: tuple[GroupTerms, ...]) -> pl.DataFrame:
@@ -217,7 +189,7 @@ def _account_anchors(anchors: pl.DataFrame, configuration: Configuration, run: B
 def _due_events(configuration: Configuration, run: BillRun) -> pl.DataFrame:
     """``billed_id``, ``grouping`` and ``event_date`` of the charges and fees that the run bills, distinct."""
     zone = zone_of(configuration, run)
-    dated = [f.select(_EVENTS.keys()) for f in (dated_charges(configuration, zone), dated_fees(configuration))]
+    dated = [f.select(_EVENTS.keys()) for f in (dated_charges(configuration, zone), fee_days(configuration))]
     events = with_grouping(pl.concat(dated), configuration).rename({"account_id": "billed_id"}).select("billed_id", "grouping", "event_date").unique()
     if run.last_date_in_billing_period is not None:
         return events.filter(pl.col("event_date") == (run.bill_date or run.last_date_in_billing_period + DAY))

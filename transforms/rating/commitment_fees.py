@@ -11,8 +11,8 @@ from transforms.billing.conversions import finished
 from transforms.money import DECIMAL
 from transforms.periods import DAY
 from transforms.rating.amounts import ZERO, by_part, product, quotient
-from transforms.rating.anchors import dated_fees
 from transforms.rating.attachments import with_grouping
+from transforms.rating.fee_dates import dated_fees
 from transforms.rating.lines import Kind, charges, no_lines
 from transforms.rating.state import Progress, Rating
 from transforms.rating.windows import boundary, index, midnights
@@ -35,8 +35,8 @@ def _placed(rating: Rating) -> pl.DataFrame:
 
 def _dated(rating: Rating) -> pl.DataFrame:
     """A line per fee date that a bill of the run falls on."""
-    fees = dated_fees(rating.configuration)
     places = rating.account_events.select("due", "event_date", "grouping", account_id="billed_id")
+    fees = dated_fees(rating.configuration, places["event_date"].unique())
     mine = with_grouping(fees, rating.configuration).join(places, on=["account_id", "grouping", "event_date"])
     placed = mine.join(_placed(rating), on="commitment_id").sort("due", "subject", "service_start", "service_end", "amount")
     return charges(finished(placed.drop("currency", "contract_id", "grouping"), rating.exchanges), Kind.COMMITMENT_FEE)

@@ -61,14 +61,15 @@ def by_rank(lines: pl.DataFrame, funds: pl.DataFrame, held: pl.DataFrame, rating
         rating: The run.
     """
     order = rating.headers.select("bill", "account_id", "bill_date", "bill_id").sort("account_id", "bill_date", "bill_id")
-    ranks = order.with_columns(bill_rank=pl.int_range(pl.len()).over("account_id")).select("bill", "bill_rank")
-    lines = lines.with_columns(left=pl.col("converted_subtotal")).join(ranks, on="bill", maintain_order="left")
+    ranks = order.with_columns(bill_rank=pl.int_range(pl.len()).over("account_id")).select("bill", "account_id", "bill_rank")
+    lines = lines.with_columns(left=pl.col("converted_subtotal")).join(ranks.select("bill", "bill_rank"), on="bill", maintain_order="left")
+    funds = funds.join(ranks, on="account_id")
     held = held.with_columns(gone=ZERO)
     found, used = [pl.DataFrame(schema=COVERED)], [pl.DataFrame(schema=USED)]
     for bill_rank in sorted(lines["bill_rank"].unique()):
         now = lines.filter(pl.col("bill_rank") == bill_rank)
         for fund_rank in sorted(funds["draw_rank"].unique()):
-            mine = covered_by(now, funds.filter(pl.col("draw_rank") == fund_rank), rating)
+            mine = covered_by(now, funds.filter((pl.col("draw_rank") == fund_rank) & (pl.col("bill_rank") == bill_rank)), rating)
             if mine.is_empty():
                 continue
             taken, drawn = _taken(mine, held)

@@ -15,9 +15,10 @@ from transforms.entities.plans import Plan, PlanTemplate
 from transforms.entities.resource import BillingFrequency
 from transforms.periods import DAY, REGULAR, Schedule
 from transforms.rating import windows
-from transforms.rating.anchors import dated_charges, dated_fees
+from transforms.rating.anchors import dated_charges
 from transforms.rating.attachments import attached_plans
 from transforms.rating.epochs import general_epoch
+from transforms.rating.fee_dates import fee_days
 
 #: How long usage of a period may arrive late and still be noticed by the schedule (billing.md 3.3).
 LATE = timedelta(hours=24)
@@ -49,7 +50,7 @@ def due_last_days(configuration: Configuration, first: date, last: date, *, acco
 def _dated(configuration: Configuration, account_codes: tuple[str, ...] | None) -> list[date]:
     """The days on which charges or fees of commitments fall."""
     columns = ("account_id", "event_date")
-    events = pl.concat([dated_charges(configuration, configuration.time_zone).select(columns), dated_fees(configuration).select(columns)])
+    events = pl.concat([dated_charges(configuration, configuration.time_zone).select(columns), fee_days(configuration).select(columns)])
     if account_codes is not None:
         accounts = configuration.accounts.filter(pl.col("account_code").is_in(account_codes))
         events = events.join(accounts, on="account_id", how="semi")

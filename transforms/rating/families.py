@@ -64,8 +64,12 @@ def pooled(values: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
         values: The result of ``quantities`` with ``payer_number``.
         keys: Columns that tell apart what is pooled, beside the payer and the segment.
     """
-    if (values["payer_number"] == values["account_number"]).all():
+    shared = values.filter(pl.col("payer_number") != pl.col("account_number"))["payer_number"].unique()
+    if shared.is_empty():
         return values
+    is_shared = pl.col("payer_number").is_in(shared.implode())
+    alone = values.filter(~is_shared)
+    values = values.filter(is_shared)
     # Twelve digits and a few thousand children: the sum is checked by rating, which refuses 9e25 and more.
     quantity = pl.when(pl.col("quantity").count() > 0).then(pl.col("quantity").sum())
     weight = pl.col("quantity").cast(pl.Float64).abs().sum()
@@ -74,10 +78,11 @@ def pooled(values: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
         quantity=quantity.cast(DECIMAL), failure=pl.col("failure").drop_nulls().sort().first(), weight=weight
     )
     is_large = pl.col("weight") >= 9e25
-    return grouped.select(
+    pooled = grouped.select(
         *keys,
         "segment_index",
         account_number="payer_number",
         quantity=pl.when(~is_large).then("quantity"),
         failure=pl.coalesce("failure", pl.when(is_large).then(too_large)),
     )
+    return pl.concat([alone.select(pooled.columns), pooled])

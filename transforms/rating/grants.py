@@ -10,6 +10,7 @@ from transforms.entities.plans import PricingType
 from transforms.rating.amounts import ZERO
 from transforms.rating.availability import available
 from transforms.rating.bands import GRANTED
+from transforms.rating.coverage import holding_anchors
 from transforms.rating.draw_downs import by_rank
 from transforms.rating.lines import Kind
 from transforms.rating.state import DRAWN, Rating
@@ -29,21 +30,18 @@ def with_grants_taken(rated: pl.DataFrame, windows: pl.DataFrame, rating: Rating
     grants = rating.funds.with_row_index("fund").filter(pl.col("is_grant") & pl.col("draw_rank").is_not_null())
     if grants.is_empty() or rated.is_empty():
         return [rated], pl.DataFrame(schema=DRAWN)
+    granted = set(grants["currency"])
     offers = pl.DataFrame(
-        [(n, o.aggregation.unit, o.pricing.type is PricingType.DEBIT) for n, o in enumerate(rating.offers)],
-        schema={"offer": pl.UInt32, "unit": pl.String, "is_debit": pl.Boolean},
+        [(n, o.aggregation.unit) for n, o in enumerate(rating.offers) if o.pricing.type is PricingType.DEBIT and o.aggregation.unit in granted],
+        schema={"offer": pl.UInt32, "unit": pl.String},
         orient="row",
     )
     numbered = rated.with_row_index("line")
     places = windows.select("due", "exchange", service_start="window_start", service_end="window_end")
-    anchors = rating.due.select("due", "bill", "product_id", "contract_id", account_id="billed_id")
-    wanted = rating.headers.filter("is_wanted").select("bill")
-    candidates = pl.concat([numbered.select("line", "line_window", "offer", "quantity", "units"), places[numbered["line_window"]]], how="horizontal")
+    candidates = numbered.select("line", "line_window", "offer", "quantity", "units").join(offers, on="offer").filter(pl.col("units") > ZERO)
     lines = (
-        candidates.join(offers, on="offer", maintain_order="left")
-        .join(anchors, on="due", maintain_order="left")
-        .join(wanted, on="bill", how="semi", maintain_order="left")
-        .filter(pl.col("is_debit") & (pl.col("units") > ZERO))
+        pl.concat([candidates, places[candidates["line_window"]]], how="horizontal")
+        .join(holding_anchors(rating, grants), on="due")
         .with_columns(
             subject="offer",
             converted_subtotal="units",

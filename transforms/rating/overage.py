@@ -45,8 +45,8 @@ def _uncovered(progress: "Progress", found: pl.DataFrame) -> pl.DataFrame:
     """One row per USAGE line of which something is uncovered: ``line``, ``bill``, ``fund``, ``uncovered`` (bill currency) and what the fund says."""
     rating = progress.rating
     has_bands = [n for n, offer in enumerate(rating.offers) if offer.pricing.overage_pricing_bands]
-    usage = progress.lines.with_row_index("line").filter(pl.col("kind") == Kind.USAGE.value)
-    usage = usage.select("line", "converted_subtotal", has_overage_bands=pl.col("subject").is_in(has_bands))
+    usage = progress.lines.select("kind", has_overage_bands=pl.col("subject").is_in(has_bands)).with_row_index("line")
+    usage = usage.filter(pl.col("kind") == Kind.USAGE.value).drop("kind")
     funds = rating.funds.select("fund_kind", "overage_surcharge_percent", "separate_overage_usage").with_row_index("fund")
     joined = found.join(usage, on="line").join(funds, on="fund")
     is_separate = pl.col("separate_overage_usage") & ((pl.col("fund_kind") == COMMITMENT) | pl.col("has_overage_bands"))
@@ -84,8 +84,8 @@ def _surcharges(uncovered: pl.DataFrame, rating: "Rating") -> pl.DataFrame:
 def _separated(progress: "Progress", uncovered: pl.DataFrame, step: int) -> pl.DataFrame:
     """All lines, those with uncovered usage split in two: USAGE for what is covered, OVERAGE_USAGE for the rest."""
     rating = progress.rating
-    numbered = progress.lines.with_row_index("line")
-    split = numbered.join(uncovered.select("line", "uncovered"), on="line", maintain_order="left")
+    found = uncovered.select("line", "uncovered").sort("line")
+    split = pl.concat([found, progress.lines[found["line"]]], how="horizontal")
     split = split.with_columns(credit_converted=pl.col("converted_subtotal") - pl.col("uncovered"))
     share = quotient(product(split["subtotal"], split["credit_converted"]), split["converted_subtotal"])
     split = split.with_columns(credit=share)
@@ -93,7 +93,8 @@ def _separated(progress: "Progress", uncovered: pl.DataFrame, step: int) -> pl.D
         split, "exchange", lambda part, n: part.with_columns(credit=rating.exchanges[n].pricing.rounded("credit")) if part.height else part
     )
     first, rest = _divided(split, rating)
-    kept = numbered.join(uncovered.select("line"), on="line", how="anti", maintain_order="left")
+    positions = pl.int_range(progress.lines.height, dtype=pl.UInt32, eager=True)
+    kept = progress.lines.filter(~positions.is_in(found["line"].implode()))
     covered = first.filter(pl.col("converted_subtotal") > ZERO)
     over = _overage_lines(rest, rating).with_columns(step=pl.lit(step, dtype=pl.UInt8))
     columns = progress.lines.columns

@@ -1,4 +1,4 @@
-"""``make bench``: ingest over HTTP, a bill run beside hand-written DuckDB SQL, the Data Explorer. Ratios of one run.
+"""``make bench``: ingest over HTTP, bill runs beside hand-written DuckDB SQL and on mixed terms, the Data Explorer. Ratios of one run.
 
 Options: ``--rows`` and ``--accounts`` of the month (10 million, 100,000), ``--folder`` to keep and use it again.
 """
@@ -26,7 +26,7 @@ from pipelines.storage.database import connected, migrated
 from pipelines.storage.ingest import backlog, drained
 from pipelines.storage.lake import Lake
 from pipelines.storage.settings import settings_of
-from tests.bench import explorer, http_ingest, workload
+from tests.bench import explorer, http_ingest, mixed, workload
 from tests.bench.installation import account_file, installed
 from tests.bench.part import LINE
 from transforms.datasets import MEASUREMENTS
@@ -52,6 +52,7 @@ def prepared(folder: Path, rows: int, accounts: int) -> dict[str, Any]:
     database, lake = connected(settings), Lake(settings.lake_root)
     migrated(database)
     credentials, meter_id = installed(database, lake, rows=rows, accounts=accounts)
+    mixed_org_id = mixed.installed(database, lake, plain_org_id=credentials.org_id, plain_meter_id=meter_id, accounts=accounts)
     account_file(database, credentials.org_id, folder / "accounts.parquet")
     pl.DataFrame(workload.SEGMENTS).with_row_index("segment").with_columns(pl.col("segment").cast(pl.Int32)).write_parquet(
         folder / "segments.parquet"
@@ -62,6 +63,7 @@ def prepared(folder: Path, rows: int, accounts: int) -> dict[str, Any]:
         "api_key": credentials.api_key,
         "api_secret": credentials.api_secret,
         "meter_id": meter_id,
+        "mixed_org_id": mixed_org_id,
         "files": f"{lake.table(MEASUREMENTS, credentials.org_id, meter_id)}/date=*/*.parquet",
     }
     known.write_text(json.dumps(facts))
@@ -155,6 +157,27 @@ def bills(folder: Path, options: argparse.Namespace) -> None:
         table.add_row(label, f"{one['seconds']:.2f}", f"{one['cpu_seconds']:.2f}", ratio, str(GOALS.get(name, "")), f"{one['peak_mib']:.0f}")
     OUT.print(table)
     OUT.print(f"The results are {'equal to the last digit' if equal(folder) else 'DIFFERENT'}.")
+    mixed_bills(folder, options, {"states": best["states"], "job": best["job"]})
+
+
+def mixed_bills(folder: Path, options: argparse.Namespace, plain: dict[str, dict[str, Any]]) -> None:
+    """The same accounts and measurements on mixed terms, beside the plain run."""
+    run = min((part("mixed", folder) for _ in range(2)), key=lambda m: m["seconds"])
+    measured = {"states": run, "job": part("mixed_job", folder)}
+    table = Table(
+        title=f"Mixed terms: {options.accounts:,} accounts, {run['bills']:,} bills, {run['draws']:,} draws; in brackets times the plain run"
+    )
+    for column in ("", "seconds", "CPU seconds", "lines", "CPU µs per line", "peak MiB"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, label in (("states", "from states by month and day"), ("job", "whole job, headers and ledger in PostgreSQL")):
+        one, base = measured[name], plain[name]
+        cells = [f"{one[key]:,.{places}f} ({one[key] / base[key]:.2f})" for key, places in (("seconds", 2), ("cpu_seconds", 2), ("lines", 0))]
+        per_line, base_per_line = (m["cpu_seconds"] / m["lines"] * 1e6 for m in (one, base))
+        cells += [f"{per_line:.1f} ({per_line / base_per_line:.2f})", f"{one['peak_mib']:.0f} ({one['peak_mib'] / base['peak_mib']:.2f})"]
+        table.add_row(label, *cells)
+    OUT.print(table)
+    held = "Every bill is the sum of its lines, every draw has its line, and no fund is drawn beyond what is in it."
+    OUT.print(held if not run["problems"] else f"WRONG: {'; '.join(run['problems'])}")
 
 
 def queries(folder: Path, facts: dict[str, Any], credentials: dict[str, str]) -> None:

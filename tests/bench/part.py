@@ -7,15 +7,20 @@ lines by account, code and segment, for the comparison to the last digit.
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from tests.bench import workload
+
+if TYPE_CHECKING:
+    from pipelines.storage.bill_inputs import Inputs
+    from transforms.billing.job_requests import BillJobRequest
+    from transforms.rating.run import BillRunResult
 
 LINE = ("account_id", "line_item_type", "code", "segment", "quantity", "subtotal", "converted_subtotal")
 LAST_DATE = date(2026, 1, 31)
@@ -27,23 +32,25 @@ def peak_mib() -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def meterhouse(folder: Path, facts: Mapping[str, Any], *, from_detail: bool) -> dict[str, Any]:
-    """The bill run as the worker does it, up to line items in Delta Lake and bills in a Parquet file (as the SQL does)."""
+def _run(
+    folder: Path, org_id: str, *, name: str, columns: Sequence[str], from_detail: bool = False
+) -> tuple[dict[str, Any], "Inputs", list["BillRunResult"]]:
+    """The bill run as the worker does it, up to line items in Delta Lake and bills in a Parquet file (as the SQL does).
+
+    Returns:
+        What was measured; what the bills were computed from; the shards' results with these columns of their line items.
+    """
     from pipelines.storage import bill_lines
-    from pipelines.storage.bill_runs import Inputs, results
+    from pipelines.storage.bill_inputs import Inputs, results, with_ledger
     from pipelines.storage.bill_scopes import created_scope
     from pipelines.storage.database import connected
     from pipelines.storage.ingest import meter_usage
     from pipelines.storage.lake import Lake
     from pipelines.storage.settings import settings_of
     from pipelines.storage.snapshots import configuration
-    from transforms.billing.job_requests import BillJobRequest
-    from transforms.entities.resource import BillingFrequency
-    from transforms.entities.usage import Aggregation, CompoundAggregation
 
     settings = settings_of(folder / "home")
     database, lake = connected(settings), Lake(settings.lake_root)
-    org_id = facts["org_id"]
     started = time.perf_counter()
     with database.transaction() as connection:
         found = configuration(connection, org_id)
@@ -51,47 +58,68 @@ def meterhouse(folder: Path, facts: Mapping[str, Any], *, from_detail: bool) -> 
     usage = meter_usage(database, lake, found)
     if from_detail:
         usage = {meter_id: replace(one, states={}) for meter_id, one in usage.items()}
-    request = BillJobRequest(last_date_in_billing_period=LAST_DATE, billing_frequency=BillingFrequency.MONTHLY)
-    given = Inputs(began_at=found.as_of, configuration=found, usage=usage, versions={})
-    files, lines, bills = [], [], []
-    for result in results(given, created_scope(request, today=LAST_DATE), shard_done=lambda _: None):
+    given = with_ledger(Inputs(began_at=found.as_of, configuration=found, usage=usage, versions={}), database)
+    files, kept = [], []
+    for result in results(given, created_scope(_request(), today=LAST_DATE), shard_done=lambda _: None):
         assert result.failures.is_empty(), result.failures
-        files += bill_lines.written(lake, org_id, f"bench-{from_detail}", result.line_items)
-        bills.append(result.bills)
-        lines.append(result.line_items.select("account_id", "line_item_type", "aggregation_id", "compound_aggregation_id", *LINE[3:]))
+        files += bill_lines.written(lake, org_id, f"bench-{name}", result.line_items)
+        kept.append(replace(result, line_items=result.line_items.select(columns)))
         del result  # as the job does
-    bill_lines.committed(lake, org_id, f"bench-{from_detail}", files)
-    pl.concat(bills).write_parquet(folder / "out" / "our_bills.parquet")
+    bill_lines.committed(lake, org_id, f"bench-{name}", files)
+    pl.concat(one.bills for one in kept).write_parquet(folder / "out" / "our_bills.parquet")
     seconds = time.perf_counter() - started
-    peak, cpu = peak_mib(), time.process_time()
-    codes = {one.id: one.code for kind in (Aggregation, CompoundAggregation) for one in found.entities(kind).values()}
+    measured = {"seconds": seconds, "of which configuration": read, "cpu_seconds": time.process_time(), "peak_mib": peak_mib()}
+    database.close()
+    return {**measured, "lines": sum(one.line_items.height for one in kept), "bills": sum(one.bills.height for one in kept)}, given, kept
+
+
+def _request() -> "BillJobRequest":
+    from transforms.billing.job_requests import BillJobRequest
+    from transforms.entities.resource import BillingFrequency
+
+    return BillJobRequest(last_date_in_billing_period=LAST_DATE, billing_frequency=BillingFrequency.MONTHLY)
+
+
+def plain(folder: Path, facts: Mapping[str, Any], *, name: str) -> dict[str, Any]:
+    """The run on plain plans, from states or from detail; it leaves its lines for the comparison."""
+    from transforms.entities.usage import Aggregation, CompoundAggregation
+
+    columns = ("account_id", "line_item_type", "aggregation_id", "compound_aggregation_id", *LINE[3:])
+    measured, given, kept = _run(folder, facts["org_id"], name=name, columns=columns, from_detail=name == "detail")
+    codes = {one.id: one.code for kind in (Aggregation, CompoundAggregation) for one in given.configuration.entities(kind).values()}
     numbered = {json.dumps(s, sort_keys=True, separators=(",", ":")): i for i, s in enumerate(workload.SEGMENTS)}
     spaced = {json.dumps(s, sort_keys=True): i for i, s in enumerate(workload.SEGMENTS)}
     code = pl.coalesce("aggregation_id", "compound_aggregation_id").replace_strict(codes, default=None, return_dtype=pl.String).alias("code")
     segment = pl.col("segment").replace_strict(numbered | spaced, default=None, return_dtype=pl.Int32)
-    frame = pl.concat(lines).select("account_id", "line_item_type", code, segment, *LINE[4:])
-    frame.write_parquet(folder / "out" / f"{'detail' if from_detail else 'states'}.parquet")
-    database.close()
-    return {"seconds": seconds, "of which configuration": read, "cpu_seconds": cpu, "peak_mib": peak, "lines": frame.height}
+    frame = pl.concat(one.line_items for one in kept).select("account_id", "line_item_type", code, segment, *LINE[4:])
+    frame.write_parquet(folder / "out" / f"{name}.parquet")
+    return measured
 
 
-def job(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole bill job: the above with every header, certificate and calculation in PostgreSQL."""
+def mixed(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The run on mixed terms, from states; with ``problems``, what does not hold of it."""
+    from tests.bench.mixed_checks import problems
+
+    columns = ("bill_id", "line_item_type", "commitment_id", "balance_id", "subtotal", "converted_subtotal")
+    measured, given, kept = _run(folder, facts["mixed_org_id"], name="mixed", columns=columns)
+    bills, lines, draws = (pl.concat(getattr(one, name) for one in kept) for name in ("bills", "line_items", "draws"))
+    return {**measured, "draws": draws.height, "problems": problems(given.configuration, given.ledger, bills=bills, lines=lines, draws=draws)}
+
+
+def job(folder: Path, org_id: str) -> dict[str, Any]:
+    """The whole bill job: the above with every header, certificate, draw and calculation in PostgreSQL."""
     from pipelines.storage.bill_runs import ran_inline
     from pipelines.storage.database import connected
     from pipelines.storage.lake import Lake
     from pipelines.storage.settings import settings_of
-    from transforms.billing.job_requests import BillJobRequest
-    from transforms.entities.resource import BillingFrequency
 
     settings = settings_of(folder / "home")
     database, lake = connected(settings), Lake(settings.lake_root)
-    request = BillJobRequest(last_date_in_billing_period=LAST_DATE, billing_frequency=BillingFrequency.MONTHLY)
-    summary = ran_inline(database, lake, settings.landing_root, facts["org_id"], request=request)
+    summary = ran_inline(database, lake, settings.landing_root, org_id, request=_request())
     peak, cpu = peak_mib(), time.process_time()
     database.close()
     assert summary.failures == 0
-    return {"seconds": summary.seconds, "cpu_seconds": cpu, "peak_mib": peak, "lines": summary.line_items}
+    return {"seconds": summary.seconds, "cpu_seconds": cpu, "peak_mib": peak, "lines": summary.line_items, "bills": summary.bills}
 
 
 def duckdb(folder: Path, facts: Mapping[str, Any], *, script: str) -> dict[str, Any]:
@@ -118,9 +146,11 @@ def main() -> None:
     name, folder = sys.argv[1], Path(sys.argv[2])
     facts = json.loads((folder / "facts.json").read_text())
     if name in ("states", "detail"):
-        measured = meterhouse(folder, facts, from_detail=name == "detail")
-    elif name == "job":
-        measured = job(folder, facts)
+        measured = plain(folder, facts, name=name)
+    elif name == "mixed":
+        measured = mixed(folder, facts)
+    elif name in ("job", "mixed_job"):
+        measured = job(folder, facts["org_id" if name == "job" else "mixed_org_id"])
     else:
         measured = duckdb(folder, facts, script=name)
     print(json.dumps(measured))

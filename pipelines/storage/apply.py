@@ -11,12 +11,13 @@ A file maps collections to entities, each written as in the API::
       - {plan: basic, aggregation: calls, startDate: 2025-01-01, pricingBands: [{lowerLimit: 0, fixedPrice: 0, unitPrice: 0.25}]}
 
 - A reference is written by code, in the field's name without ``Id``: ``planTemplate: basic`` for ``planTemplateId``, also
-  inside of nested parts; one to a statement definition, which has no code, by name. The field itself, with an id, is
-  possible too.
+  inside of nested parts; one to a statement definition, which has no code, by name; a list of them in the plural:
+  ``products: [api]`` for ``productIds``. The field itself, with an id, is possible too.
 - An entity is the same as a stored one when its code is; a pricing by plan (or template), aggregation, segment and
   startDate; a counter pricing by plan (or template), counter and startDate; an account plan by account, plan or plan group
-  and startDate; a plan group link by its two ends; a statement definition by its name. Applying a file twice changes
-  nothing the second time.
+  and startDate; a plan group link by its two ends; a statement definition by its name; a commitment by account, contract,
+  products, currency and startDate. Applying a file twice changes nothing the second time; a file that says an entity
+  twice is refused.
 - What a file says of an entity is all of it: fields left out have their defaults. The organization config and the custom
   fields keep what a file does not mention. Nothing is ever deleted.
 - Collections may stand in any order. All of a file is applied or nothing.
@@ -24,6 +25,7 @@ A file maps collections to entities, each written as in the API::
 Put here what a file means. Reading YAML is yaml_documents.py.
 """
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,11 +33,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from pipelines.storage import bill_locks, config_store
+from pipelines.storage.file_references import code_field, with_ids
 from transforms.entities.bill_config import BillConfig
 from transforms.entities.documents import document, nested_part, plain_numbers, unknown_fields, validated
 from transforms.entities.fields import by_wire_name, fields
-from transforms.entities.registry import BY_KIND, BY_PATH, RESOURCES
-from transforms.entities.resource import Entity, Resource, ValueObject
+from transforms.entities.registry import BY_PATH, RESOURCES
+from transforms.entities.resource import Entity, Resource
 from transforms.errors import DuplicateKey, EntityInvalid, ExpressionError, FieldProblem, MeterhouseError, NotFound, Refused, VersionConflict
 
 #: What identifies an entity of a kind that has no code of its own (snake_case); others by their first unique key.
@@ -44,6 +47,7 @@ _IDENTITIES: Mapping[str, tuple[str, ...]] = {
     "AccountPlan": ("account_id", "plan_id", "plan_group_id", "start_date"),
     "CounterPricing": ("plan_id", "plan_template_id", "counter_id", "start_date"),
     "StatementDefinition": ("name",),
+    "Commitment": ("account_id", "contract_id", "product_ids", "currency", "start_date"),
 }
 
 
@@ -95,14 +99,24 @@ def applied(document: Any, connection: Connection, org_id: str, *, actor: str) -
     config_store.locked(connection, org_id)
     changes: list[Change] = []
     for resource in _ordered():
+        places: dict[str, str] = {}
         for position, body in _in_order(resource, given.get(resource.path, [])):
             place = resource.path if resource.singleton else f"{resource.path}[{position}]"
             try:
-                changes.append(_one_applied(connection, org_id, resource, body, actor))
+                change, entity_id = _one_applied(connection, org_id, resource, body, actor)
+                _seen_once(places, entity_id, place, change.name)
+                changes.append(change)
             except (EntityInvalid, ExpressionError, Refused, VersionConflict, DuplicateKey, NotFound) as error:
                 code = body.get("code") if isinstance(body, dict) else None
                 raise _placed(place, f"{place} ({code})" if code else place, error) from None
     return changes
+
+
+def _seen_once(places: dict[str, str], entity_id: str, place: str, name: str) -> None:
+    """The second of two would silently undo what the first one says."""
+    if entity_id in places:
+        raise EntityInvalid(f"the file says {name} twice, here and in {places[entity_id]}; keep one of them")
+    places[entity_id] = place
 
 
 def _collections(document: Any) -> dict[str, list[Any]]:
@@ -110,8 +124,8 @@ def _collections(document: Any) -> dict[str, list[Any]]:
         raise EntityInvalid(f"the file must map collections to entities; the collections are {', '.join(BY_PATH)}")
     unknown = [name for name in document if name not in BY_PATH]
     if unknown:
-        problems = tuple(FieldProblem(name, f"there is no collection {name}") for name in unknown)
-        raise EntityInvalid(f"there is no collection {', '.join(unknown)}; the collections are {', '.join(BY_PATH)}", problems)
+        problems = tuple(FieldProblem(name, _no_collection(name)) for name in unknown)
+        raise EntityInvalid(f"{'; '.join(p.message for p in problems)}; the collections are {', '.join(BY_PATH)}", problems)
     given: dict[str, list[Any]] = {}
     for name, value in document.items():
         if BY_PATH[name].singleton:
@@ -121,6 +135,11 @@ def _collections(document: Any) -> dict[str, list[Any]]:
         elif value is not None:
             raise EntityInvalid.of(name, f"{name} must be a list of entities")
     return given
+
+
+def _no_collection(name: str) -> str:
+    close = difflib.get_close_matches(name, BY_PATH, n=1, cutoff=0.7)
+    return f"there is no collection {name}" + (f", did you mean {close[0]}?" if close else "")
 
 
 def _ordered() -> Iterator[Resource]:
@@ -151,11 +170,12 @@ def _in_order(resource: Resource, bodies: Sequence[Any]) -> Iterator[tuple[int, 
         waiting = [entry for entry in waiting if entry not in ready] if ready else []
 
 
-def _one_applied(connection: Connection, org_id: str, resource: Resource, body: Any, actor: str) -> Change:
+def _one_applied(connection: Connection, org_id: str, resource: Resource, body: Any, actor: str) -> tuple[Change, str]:
+    """What was changed, and the entity's id."""
     if not isinstance(body, dict):
         raise EntityInvalid(f"must describe one {resource.kind}")
     problems: list[FieldProblem] = []
-    wire = _with_ids(connection, org_id, resource.entity, body, problems=problems)
+    wire = with_ids(connection, org_id, resource.entity, body, problems=problems)
     if problems:
         raise EntityInvalid("; ".join(p.message for p in problems), tuple(problems))
     unknown = tuple(unknown_fields(resource.entity, wire))
@@ -169,12 +189,12 @@ def _one_applied(connection: Connection, org_id: str, resource: Resource, body: 
     name = _name(resource, body)
     if stored is None:
         made = config_store.created(connection, org_id, new, actor)
-        return Change("create", resource.path, name, tuple((wire_name, None, after) for wire_name, after in _written(made).items()))
+        return Change("create", resource.path, name, tuple((wire_name, None, after) for wire_name, after in _written(made).items())), made.id
     as_stored = {name: getattr(stored, name) for name in ("id", "version", "dt_created", "dt_last_modified", "created_by", "last_modified_by")}
     as_stored |= {f.name: getattr(stored, f.name) for f in fields(resource.entity).values() if f.is_derived}
     wanted = config_store.checked(connection, org_id, new.model_copy(update=as_stored), stored)
     if wanted == stored:
-        return Change("unchanged", resource.path, name)
+        return Change("unchanged", resource.path, name), stored.id
     changed = new.model_copy(update={"version": stored.version})
     if isinstance(changed, BillConfig):
         made = bill_locks.lock_date_set(connection, org_id, changed, actor)
@@ -182,53 +202,18 @@ def _one_applied(connection: Connection, org_id: str, resource: Resource, body: 
         made = config_store.updated(connection, org_id, stored.id, changed, actor)
     before, after = _written(stored), _written(made)
     differences = tuple((w, before.get(w), after.get(w)) for w in dict.fromkeys((*before, *after)) if before.get(w) != after.get(w))
-    return Change("update", resource.path, name, differences)
+    return Change("update", resource.path, name, differences), stored.id
 
 
-def _with_ids(
-    connection: Connection, org_id: str, kind: type[ValueObject], body: Mapping[str, Any], *, problems: list[FieldProblem], path: str = ""
-) -> dict[str, Any]:
-    """The body with every reference by code replaced by the id; what can't be replaced is added to the problems."""
-    wire = dict(body)
-    for field in fields(kind).values():
-        part = nested_part(kind, field.name)
-        if part is not None and isinstance(wire.get(field.wire), list):
-            wire[field.wire] = [
-                _with_ids(connection, org_id, part, one, problems=problems, path=f"{path}{field.wire}[{at}].") if isinstance(one, dict) else one
-                for at, one in enumerate(wire[field.wire])
-            ]
-        by_code = field.wire.removesuffix("Id")
-        if field.reference is None or field.is_read_only or by_code == field.wire or by_code not in wire:
-            continue
-        if field.wire in wire:
-            problems.append(FieldProblem(f"{path}{by_code}", f"give {by_code} (a code) or {field.wire} (an id), not both"))
-            continue
-        target = BY_KIND[field.reference].entity
-        handle, code = _handle(target), wire.pop(by_code)
-        found = config_store.entities(connection, org_id, target, **{handle: str(code)}) if code is not None else []
-        if code is not None and not found:
-            missing = f"there is no {field.reference} with {handle} {code!r}, neither in the organization nor in the file"
-            problems.append(FieldProblem(f"{path}{by_code}", missing))
-        if len(found) > 1:
-            several = f"{len(found)} entities of kind {field.reference} have the {handle} {code!r}; write {field.wire}"
-            problems.append(FieldProblem(f"{path}{by_code}", several))
-        wire[field.wire] = found[0].id if found else None
-    return wire
-
-
-def _handle(kind: type[Entity]) -> str:
-    """What a file names an entity by: its code, or its name when the kind has no codes."""
-    return "code" if "code" in fields(kind) else "name"
-
-
-def _identity(resource: Resource) -> tuple[str, ...]:
+def identity(resource: Resource) -> tuple[str, ...]:
+    """The fields (snake_case) that tell entities of a kind apart in a file; none for a singleton."""
     return _IDENTITIES.get(resource.kind) or (resource.unique[0] if resource.unique else ())
 
 
 def _stored(connection: Connection, org_id: str, resource: Resource, wire: Mapping[str, Any]) -> Entity | None:
     if resource.singleton:
         return config_store.singleton(connection, org_id, resource.entity)
-    key = _identity(resource)
+    key = identity(resource)
     if key in (("code",), ("name",)):
         if wire.get(key[0]) is None:
             raise EntityInvalid.of(key[0], f"{key[0]} is required: it is what a file knows a {resource.kind} by")
@@ -239,6 +224,8 @@ def _stored(connection: Connection, org_id: str, resource: Resource, wire: Mappi
         scalars = {name: getattr(new, name) for name in key if fields(resource.entity)[name].type is not object}
         found = config_store.entities(connection, org_id, resource.entity, **scalars)
         found = [one for one in found if all((getattr(one, name) or None) == (getattr(new, name) or None) for name in key)]
+    if len(found) > 1:
+        raise EntityInvalid(f"there are {len(found)} of kind {resource.kind} that a file can't tell apart; change them by their ids, over the API")
     return found[0] if found else None
 
 
@@ -251,14 +238,16 @@ def _written(one: Entity) -> dict[str, Any]:
 def _name(resource: Resource, body: Mapping[str, Any]) -> str:
     if resource.singleton:
         return resource.path
-    if _identity(resource) in (("code",), ("name",)):
-        return str(body.get(_identity(resource)[0], ""))
+    if identity(resource) in (("code",), ("name",)):
+        return str(body.get(identity(resource)[0], ""))
     declared = fields(resource.entity)
-    wires = [w for name in _identity(resource) for w in (declared[name].wire.removesuffix("Id"), declared[name].wire)]
+    wires = [w for name in identity(resource) for w in (code_field(declared[name]), declared[name].wire)]
     return " ".join(_shown(body[w]) for w in dict.fromkeys(wires) if body.get(w) is not None)
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return "+".join(map(str, value))
     return " ".join(f"{key}={one}" for key, one in value.items()) if isinstance(value, dict) else str(value)
 
 

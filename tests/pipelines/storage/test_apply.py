@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from pipelines.storage.apply import Change, applied, plan
+from pipelines.storage.apply import Change, applied, identity, plan
 from pipelines.storage.database import Database
 from pipelines.storage.organizations import Credentials
 from pipelines.storage.yaml_documents import yaml_document
 from tests.configured import Configured
+from transforms.entities.registry import RESOURCES
 from transforms.errors import EntityInvalid
 
 FILE = """
@@ -118,7 +119,7 @@ def test_what_a_file_does_not_mention_stays(made: Configured) -> None:
         ("aggregation.by_region / ", "aggregation.by_regoin / ", "compoundaggregations[0].calculation", "by_region"),
         ("{code: api, name: API}", "{name: API}", "products[0].code", "code is required"),
         ("plan: basic\n", "plan: basic\n    planId: x\n", "pricings[0].plan", "not both"),
-        ("plans: ", "plan: ", "plan", "no collection plan"),
+        ("plans: ", "plan: ", "plan", r"no collection plan, did you mean plans\?"),
     ],
 )
 def test_a_mistake_names_its_place_and_changes_nothing(made: Configured, old: str, new: str, field: str, message: str) -> None:
@@ -243,3 +244,61 @@ def test_a_wrong_reference_names_its_place(made: Configured, old: str, new: str,
     with pytest.raises(EntityInvalid, match=message) as caught:
         apply(made, GROUPS_AND_COUNTERS.replace(old, new))
     assert [p.field for p in caught.value.problems] == [field]
+
+
+FUNDS = """
+accounts: [{code: acme, name: Acme, emailAddress: a@example.com}, {code: other, name: Other, emailAddress: o@example.com}]
+products: [{code: api, name: API}, {code: seats, name: Seats}]
+picklists/transactiontypes: [{code: gift, name: Gift}]
+commitments:
+  - {account: acme, startDate: 2025-01-01, endDate: 2026-01-01, currency: USD, amount: 300, amountPrePaid: 300}
+  - {account: acme, startDate: 2025-01-01, endDate: 2026-01-01, currency: USD, amount: 40, amountPrePaid: 40, products: [api, seats]}
+  - {account: other, startDate: 2025-01-01, endDate: 2026-01-01, currency: USD, amount: 500, amountPrePaid: 500}
+balances: [{code: gifts, name: Gifts, account: acme, startDate: 2025-01-01, endDate: 2026-01-01, currency: USD, products: [seats]}]
+"""
+
+
+def test_several_commitments_are_told_apart(made: Configured) -> None:
+    assert actions(apply(made, FUNDS)) == {"create": 9}
+    assert actions(apply(made, FUNDS)) == {"unchanged": 9}
+    changed = [c for c in apply(made, FUNDS.replace("amount: 40", "amount: 50")) if c.action == "update"]
+    assert [(c.collection, c.name, c.differences) for c in changed] == [
+        ("commitments", "acme api+seats USD 2025-01-01", (("amount", 40, 50),)),
+    ]
+    amounts = sorted(made.get("commitments", one)["amount"] for one in made.ids("commitments"))
+    assert amounts == [50, 300, 500]
+    balance = made.get("balances", made.ids("balances")[0])
+    assert balance["productIds"] == [one for one in made.ids("products") if made.get("products", one)["code"] == "seats"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "message"),
+    [
+        ("[api, seats]", "[api, seat]", "commitments[1].products[1]", "no Product with code 'seat'"),
+        ("[api, seats]", "api", "commitments[1].products", "must be a list of codes; it is 'api'"),
+        ("products: [seats]}", "products: [seats], productIds: []}", "balances[0].products", "not both"),
+    ],
+)
+def test_a_wrong_list_of_references_names_its_place(made: Configured, old: str, new: str, field: str, message: str) -> None:
+    assert old in FUNDS
+    with pytest.raises(EntityInvalid, match=message) as caught:
+        apply(made, FUNDS.replace(old, new))
+    assert [p.field for p in caught.value.problems] == [field]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{code: api, name: API}, {code: seats", r"products\[1\] \(api\): the file says api twice, here and in products\[0\]"),
+        ("account: other", r"commitments\[2\]: the file says acme USD 2025-01-01 twice, here and in commitments\[0\]"),
+    ],
+)
+def test_an_entity_given_twice_is_refused(made: Configured, line: str, message: str) -> None:
+    assert line in FUNDS
+    with pytest.raises(EntityInvalid, match=message):
+        apply(made, FUNDS.replace(line, "{code: api, name: API}, {code: api" if "api" in line else "account: acme"))
+    assert made.ids("commitments") == []
+
+
+def test_every_kind_has_what_tells_its_entities_apart() -> None:
+    assert [r.kind for r in RESOURCES if not r.singleton and not identity(r)] == []

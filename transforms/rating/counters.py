@@ -41,7 +41,8 @@ def counter_charges(progress: Progress) -> pl.DataFrame:
     offers = _offers(rating)
     arrears = _windows(windows_in_arrears(rating.plans), offers, rating.zone)
     coming = _windows(windows_in_advance(rating.plans), offers, rating.zone)
-    running = pl.concat([arrears.filter(~pl.col("in_advance")), coming.filter("in_advance")])
+    # Numbered anew: a window in arrears and one in advance may have the same number.
+    running = pl.concat([arrears.filter(~pl.col("in_advance")), coming.filter("in_advance")]).drop("window").with_row_index("window")
     return pl.concat([_running_totals(running, adjustments, rating), _adjusted(arrears, adjustments, rating)])
 
 

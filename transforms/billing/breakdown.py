@@ -15,7 +15,7 @@ import polars as pl
 from transforms.billing.conversions import CurrencyRounding, Exchange
 from transforms.datasets import BAND
 from transforms.money import DECIMAL, SCALE, RoundingMode, rounded_column
-from transforms.rating.amounts import SAFE, ZERO, by_part, literal, product, quotient
+from transforms.rating.amounts import SAFE, ZERO, by_part, literal, shared
 from transforms.rating.lines import Kind
 
 _KEYS = ["due", "subject", "service_start"]
@@ -65,10 +65,8 @@ def _split(parts: pl.DataFrame, exchange: Exchange) -> pl.DataFrame:
 
 
 def _share(parts: pl.DataFrame, column: str) -> pl.Series:
-    """The column times own quantity / total quantity; where the product does not fit, times the quotient."""
-    exactly = quotient(product(parts[column], parts["quantity_own"]), parts["total"])
-    roughly = product(parts[column], quotient(parts["quantity_own"], parts["total"]))
-    return pl.DataFrame({"a": exactly, "b": roughly}).select(pl.coalesce("a", "b").alias(column)).to_series()
+    """The column times own quantity / total quantity."""
+    return shared(parts[column], parts["quantity_own"], parts["total"])
 
 
 def _part(parts: pl.DataFrame, column: str, rounding: CurrencyRounding) -> pl.Series:

@@ -52,6 +52,12 @@ def quotient(a: pl.Series, b: pl.Series) -> pl.Series:
     return frame["a"] / frame["b"]
 
 
+def shared(a: pl.Series, part: pl.Series, whole: pl.Series) -> pl.Series:
+    """A * part / whole; where the product does not fit, a times the quotient."""
+    exactly, roughly = quotient(product(a, part), whole), product(a, quotient(part, whole))
+    return pl.DataFrame({"a": exactly, "b": roughly}).select(pl.coalesce("a", "b").alias(a.name)).to_series()
+
+
 def total(columns: Sequence[pl.Series]) -> pl.Series:
     """The row-wise sum; null where a term is null or the magnitude reaches 9e25."""
     head, *rest = columns

@@ -11,13 +11,13 @@ from transforms.billing.conversions import finished
 from transforms.money import DECIMAL
 from transforms.periods import DAY
 from transforms.rating.amounts import ZERO, by_part, product, quotient
-from transforms.rating.attachments import with_grouping
+from transforms.rating.attachments import attached_plans, with_grouping
 from transforms.rating.fee_dates import dated_fees
 from transforms.rating.lines import Kind, charges, no_lines
 from transforms.rating.state import Progress, Rating
-from transforms.rating.windows import boundary, index, midnights
+from transforms.rating.windows import boundary, first_whole_day, index, midnights
 
-_BILLED = ("commitment_id", "account_id", "amount", "amount_pre_paid", "amount_first_bill", "start_date", "end_date", "bill_epoch")
+_BILLED = ("commitment_id", "account_id", "amount", "amount_pre_paid", "amount_first_bill", "start_date", "end_date", "bill_epoch", "contract_id")
 
 
 def commitment_fees(progress: Progress) -> pl.DataFrame:
@@ -53,9 +53,10 @@ def _with_plans(rating: Rating) -> pl.DataFrame:
         billing_offset=pl.col("billing_offset").fill_null(0),
         in_advance=pl.col("commitment_fee_bill_in_advance").fill_null(general),
     ).rename({"bill_epoch": "fee_epoch", "amount": "committed"})
-    schedule = ("epoch", "step_days", "step_months", "k", "account_id", "plan_id", "bill")
-    bills = rating.plans.select(schedule).unique(["bill", "account_id", "plan_id"], keep="first", maintain_order=True)
-    numbered = _instalments(bills.join(own, on=["account_id", "plan_id"]))
+    schedule = ("epoch", "step_days", "step_months", "k", "account_id", "plan_id", "bill", "bill_date", "due")
+    bills = rating.plans.select(*schedule, plan_contract="contract_id").join(_attached(own, rating), on=["account_id", "plan_id"])
+    mine = bills.filter(~pl.col("has_own") | (pl.col("plan_contract") == pl.col("contract_id"))).sort("commitment_id", "due")
+    numbered = _instalments(mine.unique(["commitment_id", "bill_date"], keep="first", maintain_order=True).drop("due"))
     if numbered.is_empty():
         return no_lines()
     placed = numbered.join(_placed(rating), on="commitment_id").join(rating.account_anchors, on="bill")
@@ -64,9 +65,29 @@ def _with_plans(rating: Rating) -> pl.DataFrame:
     return charges(finished(timed, rating.exchanges), Kind.COMMITMENT_FEE)
 
 
+def _attached(own: pl.DataFrame, rating: Rating) -> pl.DataFrame:
+    """The commitments whose plan the account has, with ``attached_day``, since when: no instalment falls before the plan's first bill.
+
+    Where the plan is attached by the commitment's own contract too (``has_own``), those account plans alone carry its fees.
+    """
+    zone = rating.zone
+    attached = attached_plans(rating.configuration).select(
+        "account_id",
+        "plan_id",
+        plan_contract="contract_id",
+        attached_day=first_whole_day("start_date", zone),
+        ended_day=first_whole_day("end_date", zone),
+    )
+    pairs = own.join(attached, on=["account_id", "plan_id"]).filter((pl.col("ended_day") > pl.col("start_date")).fill_null(True))
+    pairs = pairs.with_columns(is_own=(pl.col("plan_contract") == pl.col("contract_id")).fill_null(False))
+    pairs = pairs.with_columns(has_own=pl.col("is_own").any().over("commitment_id")).filter(pl.col("is_own") | ~pl.col("has_own"))
+    since = pairs.group_by("commitment_id").agg(pl.col("attached_day").min(), pl.col("has_own").first())
+    return own.join(since, on="commitment_id", maintain_order="left")
+
+
 def _instalments(frame: pl.DataFrame) -> pl.DataFrame:
     """The bills that carry an instalment: ``number`` (from 0) of ``count``."""
-    started = pl.max_horizontal("start_date", "fee_epoch")
+    started = pl.max_horizontal("start_date", "fee_epoch", "attached_day")
     frame = frame.with_columns(_from=started, _last=pl.col("end_date") - DAY).with_columns(_kf=index("_from"), _kl=index("_last"))
     frame = frame.with_columns(_at=boundary("_kf"))
     one = pl.lit(1, dtype=pl.Int32)

@@ -101,12 +101,13 @@ def _in_bill_currency(held: pl.DataFrame, rating: Rating) -> pl.DataFrame:
 def _taken(lines: pl.DataFrame, held: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The lines with ``taken``; and per bill and fund what was drawn, with ``is_emptied``."""
     joined = lines.join(held.select("bill", "fund", "limit", "gone", "allow_overdraft"), on=["bill", "fund"], how="left", maintain_order="left")
-    share = pl.min_horizontal("left", "share")
-    # A running sum that does not fit would raise for the whole run; the bill's total does not fit either, so that bill fails (DECISIONS 34).
-    wanted = pl.when(share.cast(pl.Float64).sum().over("bill", "fund") < float(SAFE)).then(share).otherwise(ZERO)
     rest = pl.max_horizontal(pl.col("limit") - pl.col("gone"), ZERO)
-    joined = joined.with_columns(wanted=wanted, rest=rest).with_columns(until=pl.col("wanted").cum_sum().over("bill", "fund"))
-    within = pl.min_horizontal("until", "rest") - pl.min_horizontal(pl.col("until") - pl.col("wanted"), "rest")
+    joined = joined.with_columns(wanted=pl.min_horizontal("left", "share"), rest=rest)
+    most = pl.min_horizontal("wanted", "rest")
+    # A running sum that does not fit would raise for the whole run; the bill's total does not fit either, so that bill fails (DECISIONS 34).
+    fits = most.cast(pl.Float64).sum().over("bill", "fund") < float(SAFE)
+    joined = joined.with_columns(most=pl.when(fits).then(most).otherwise(ZERO)).with_columns(until=pl.col("most").cum_sum().over("bill", "fund"))
+    within = pl.min_horizontal("until", "rest") - pl.min_horizontal(pl.col("until") - pl.col("most"), "rest")
     joined = joined.with_columns(taken=pl.when("allow_overdraft").then("wanted").otherwise(within))
     used = joined.group_by("bill", "fund", maintain_order=True).agg(pl.col("taken").sum().alias("drawn"), pl.col("rest", "allow_overdraft").first())
     return joined, used.with_columns(is_emptied=(pl.col("drawn") == pl.col("rest")) & ~pl.col("allow_overdraft"))

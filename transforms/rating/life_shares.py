@@ -8,7 +8,8 @@ import polars as pl
 
 from transforms.entities.usage import CompoundAggregation
 from transforms.money import DECIMAL
-from transforms.rating.amounts import ZERO, by_part, product, quotient
+from transforms.rating.amounts import ZERO, by_part, shared
+from transforms.rating.anchors import Role
 from transforms.rating.lines import Kind
 from transforms.rating.measured_usage import measured
 from transforms.rating.state import Rating
@@ -27,9 +28,10 @@ def with_shares(lines: pl.DataFrame, rating: Rating, *, rounds: bool) -> pl.Data
         inside_start=pl.max_horizontal("service_start", "start_at"),
         inside_end=pl.min_horizontal("service_end", "life_end"),
     ).with_row_index("part")
-    is_usage = pl.col("kind") == Kind.USAGE.value
+    # What is charged for no usage is charged for time.
+    is_usage = (pl.col("kind") == Kind.USAGE.value) & (pl.col("quantity") != ZERO)
     parts = pl.concat([_by_quantity(cut.filter(is_usage), rating), _by_days(cut.filter(~is_usage), rating.zone)])
-    parts = parts.with_columns(share=quotient(product(parts["converted_subtotal"], parts["inside"]), parts["whole"]))
+    parts = parts.with_columns(share=shared(parts["converted_subtotal"], parts["inside"], parts["whole"]))
 
     def rounded(part: pl.DataFrame, number: int) -> pl.DataFrame:
         return part.with_columns(share=rating.exchanges[number].bill.rounded("share")) if part.height else part
@@ -46,6 +48,17 @@ def _by_days(lines: pl.DataFrame, zone: str) -> pl.DataFrame:
         return (local_day(end, zone) - first_whole_day(start, zone)).dt.total_days().cast(DECIMAL)
 
     return lines.with_columns(inside=days("inside_start", "inside_end"), whole=days("service_start", "service_end"))
+
+
+def _own(found: pl.DataFrame, by_account: pl.DataFrame, windows: pl.DataFrame, rating: Rating) -> pl.DataFrame:
+    """The quantities, of a parent's plan that is billed to the children the parent's own."""
+    billed_apart = rating.of_role(Role.CHILD)["plan_due"].unique().implode()
+    split = by_account.filter(pl.col("window").is_in(windows.filter(pl.col("due").is_in(billed_apart))["window"].implode()))
+    if split.is_empty():
+        return found
+    columns = ("window", "segment_index", "quantity")
+    rest = found.filter(~pl.col("window").is_in(split["window"].unique().implode()))
+    return pl.concat([rest.select(columns), split.filter(pl.col("account_number").is_null()).select(columns)])
 
 
 def _by_quantity(lines: pl.DataFrame, rating: Rating) -> pl.DataFrame:
@@ -67,7 +80,7 @@ def _by_quantity(lines: pl.DataFrame, rating: Rating) -> pl.DataFrame:
         .rename({"owner_id": "account_id", "plan_product": "product_id"})
         .with_row_index("window")
     )
-    found, _ = measured(rating, windows)
+    found = _own(*measured(rating, windows), windows, rating)
     segments = windows.select("window", "part", "segment")
     inside = found.with_columns(pl.col("segment_index").fill_null(-1)).join(
         segments, left_on=["window", "segment_index"], right_on=["window", "segment"]

@@ -11,7 +11,7 @@ from transforms.billing.conversions import Exchange, finished
 from transforms.datasets import INSTANT
 from transforms.entities.plans import PricingType
 from transforms.money import DECIMAL
-from transforms.rating.amounts import ZERO, sums
+from transforms.rating.amounts import ZERO, sums, total
 from transforms.rating.anchors import Role
 from transforms.rating.lines import Kind, charges, no_lines
 from transforms.rating.standing_charges import prorated, windows_in_advance, windows_in_arrears
@@ -36,10 +36,11 @@ def _settled(windows: pl.DataFrame, spent: pl.DataFrame, keys: list[str], rates:
     known = known.with_columns(pl.when(pl.col("rows").is_null()).then(ZERO).otherwise("spend").alias("spend"))
     # The horizontal extremes skip nulls: an amount that could not be computed must stay null, so that its bill fails.
     is_known = pl.col("minimum").is_not_null() & pl.col("spend").is_not_null()
-    return known.with_columns(
-        pl.when(is_known).then(pl.max_horizontal("minimum", "spend") - pl.col("spend")).alias(_LIFT),
-        pl.when(is_known).then(-pl.min_horizontal("minimum", "spend")).alias(_REFUND),
+    known = known.with_columns(
+        most=pl.when(is_known).then(pl.max_horizontal("minimum", "spend")),
+        least=pl.when(is_known).then(pl.min_horizontal("minimum", "spend")),
     )
+    return known.with_columns(total([known["most"], -known["spend"]]).alias(_LIFT), (-pl.col("least")).alias(_REFUND)).drop("most", "least")
 
 
 def _lines(settled: pl.DataFrame, coming: pl.DataFrame, kinds: tuple[Kind, Kind], rates: tuple[Exchange, ...]) -> list[pl.DataFrame]:

@@ -151,9 +151,8 @@ def rated_usage(rating: Rating) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFram
     broken = priced.filter(pl.col("failure").is_not_null())
     valued = with_units(priced.filter(pl.col("failure").is_null()).drop("failure"), rating.offers)
     known = valued.filter(~pl.col("is_earlier"))
-    offer_spans = offers.sort("offer")["offer_spans"].gather(known["offer"])
-    fresh, granted = with_grants_taken(known.filter(~offer_spans), windows, rating)
-    every = [*fresh, with_earlier_units(known.filter(offer_spans), valued.filter("is_earlier"))]
+    charged, granted = with_grants_taken(known, windows, rating)
+    every = [part for frame in charged for part in _spanned(frame, offers, valued)]
     rated = [broken, *(frame.filter(pl.col("units").is_null()).with_columns(failure=pl.lit(_TOO_MANY)) for frame in every)]
     places = windows.select("due", "exchange", service_start="window_start", service_end="window_end")
     for frame in every:
@@ -165,6 +164,15 @@ def rated_usage(rating: Rating) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFram
             rated += rated_bands(mine, rating.bands, lambda part, bands, n: with_bands(part, bands, n, rating.exchanges))
     lines = pl.concat([no_lines(), *(_lines(f, places) for f in rated if not f.is_empty())])
     return *billed_to_children(lines, shares, rating.due, rating.exchanges), granted
+
+
+def _spanned(known: pl.DataFrame, offers: pl.DataFrame, valued: pl.DataFrame) -> tuple[pl.DataFrame, ...]:
+    """The rows whose bands begin anew, and those whose tiers span the plan, with the units of earlier periods, granted ones too."""
+    spans = offers.sort("offer")["offer_spans"]
+    if not spans.any():
+        return (known,)
+    is_spanning = spans.gather(known["offer"])
+    return known.filter(~is_spanning), with_earlier_units(known.filter(is_spanning), valued.filter("is_earlier"))
 
 
 def _lines(frame: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:

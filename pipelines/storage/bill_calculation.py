@@ -28,7 +28,7 @@ from pipelines.storage.lake import Lake
 from pipelines.storage.lake_files import AddFile
 from pipelines.storage.sql_columns import frame_of
 from transforms.billing.headers import no_headers
-from transforms.rating.replay import PLACED, moved_bills, owners, with_draws, with_locked
+from transforms.rating.replay import PLACED, moved_bills, with_draws, with_locked
 from transforms.rating.run import DRAWS, BillRunResult
 
 #: One row per charge that stands on a bill.
@@ -113,7 +113,7 @@ class _Attempt:
         self._database, self._lake, self._given, self._calculation_id = database, lake, given, calculation_id
         self._org_id = given.configuration.organization_id
         self._deferred, self._stuck = deferred, stuck
-        self._funds = owners(given.configuration)
+        self._funds = given.funds
         self._ledger = given.ledger
         #: Bills of accounts with funds (see PLACED), and the ledger as it stood after they were computed.
         self._bases: list[tuple[pl.DataFrame, pl.DataFrame]] = []

@@ -4,7 +4,7 @@ Put here reading everything that a calculation depends on, at one moment. Keep o
 job's runs (bill_calculation.py).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from transforms.billing.headers import stored_headers
 from transforms.billing.shards import shards, usage_of
 from transforms.configuration import Configuration
 from transforms.rating.pipeline import billed
-from transforms.rating.replay import owners
+from transforms.rating.replay import OWNERS, owners
 from transforms.rating.run import LEDGER, BillRunResult
 
 
@@ -36,7 +36,8 @@ class Inputs:
         began_at: The database's clock before anything was looked at.
         versions: Table -> version of everything in ``usage`` (see provenance.dataset_versions).
         ingested: The batches that were taken in first.
-        ledger: See LEDGER; of the accounts that have commitments or balances.
+        funds: The commitments and balances of the accounts that the bills are of, see OWNERS.
+        ledger: Their entries, see LEDGER.
     """
 
     began_at: datetime
@@ -44,6 +45,7 @@ class Inputs:
     usage: Mapping[str, MeterUsage]
     versions: dict[str, int]
     ingested: tuple[IngestResult, ...] = ()
+    funds: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OWNERS))
     ledger: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEDGER))
 
     @property
@@ -66,19 +68,23 @@ def inputs(database: Database, lake: Lake, landing_root: Path, org_id: str) -> I
         versions = provenance.dataset_versions(lake, configuration)
         if versions == before:  # no batch came in between, so these are the versions that the frames will read
             read = provenance.read_versions(versions, usage)
-            given = Inputs(began_at=began_at, configuration=configuration, usage=usage, versions=read, ingested=ingested)
-            return with_ledger(given, database)
+            return Inputs(began_at=began_at, configuration=configuration, usage=usage, versions=read, ingested=ingested)
         before = versions
 
 
-def with_ledger(given: Inputs, database: Database) -> Inputs:
-    """The inputs with the ledger as it stands now."""
+def with_ledger(given: Inputs, database: Database, scopes: Sequence[BillScope]) -> Inputs:
+    """The inputs with the ledger of the runs' accounts as it stands now."""
     funds = owners(given.configuration)
-    if funds.is_empty():
-        return given
+    if all(scope.run.account_ids is not None for scope in scopes):
+        named = [account_id for scope in scopes for account_id in scope.run.account_ids or ()]
+        # What a child uses may stand on its parent's bill, and the other way round.
+        accounts, parent = given.configuration.accounts, pl.col("parent_account_id")
+        tops = accounts.filter(pl.col("account_id").is_in(named)).select(pl.coalesce(parent, "account_id"))
+        family = accounts.filter(pl.coalesce(parent, "account_id").is_in(tops.to_series().implode()))
+        funds = funds.join(family.select("account_id"), on="account_id", how="semi")
     with database.transaction() as connection:
-        entries = ledger.standing(connection, given.configuration.organization_id)
-    return replace(given, ledger=entries.join(funds, on="fund_id", how="semi", maintain_order="left"))
+        entries = ledger.standing_of(connection, given.configuration.organization_id, funds)
+    return replace(given, funds=funds, ledger=entries)
 
 
 def results(given: Inputs, scope: BillScope, *, shard_done: Callable[[int], None]) -> Iterator[BillRunResult]:

@@ -31,7 +31,6 @@ from pipelines.storage.lake import Lake
 from transforms.billing.job_requests import BillJobRequest
 from transforms.configuration import Configuration
 from transforms.errors import EntityInvalid, NotFound, Refused, Unratable
-from transforms.rating.replay import owners
 
 __all__ = ["Inputs", "JobSummary", "previewed", "ran", "ran_inline", "results"]
 
@@ -69,12 +68,13 @@ def ran(database: Database, lake: Lake, landing_root: Path, claim: BillJob) -> J
     with database.organization_lock(claim.org_id, bill_jobs.RUNS):
         given = inputs(database, lake, landing_root, claim.org_id)
         scopes, failures = _scopes(database, claim, given)
+        given = with_ledger(given, database, scopes)
         progress = _Progress(database, claim, sum(_accounts(given.configuration, scope) for scope in scopes))
         while True:
             try:
                 return _attempted(database, lake, claim, given, scopes=scopes, failures=failures, progress=progress, started=started)
             except LedgerMoved:
-                given = with_ledger(given, database)
+                given = with_ledger(given, database, scopes)
 
 
 def _attempted(
@@ -110,7 +110,7 @@ def _attempted(
             ),
             bills,
             all_failures,
-            drawings=Drawings(given.ledger, owners(given.configuration), pl.concat(out.draws), pl.concat(out.charges), out.untouchable),
+            drawings=Drawings(given.ledger, given.funds, pl.concat(out.draws), pl.concat(out.charges), out.untouchable),
         )
     return JobSummary(
         org_id=claim.org_id,
@@ -165,6 +165,7 @@ def previewed(
     if account_id not in given.configuration.accounts["account_id"]:
         raise NotFound("Account", account_id)
     scope = created_scope(request, today=given.today)
+    given = with_ledger(given, database, [scope])
     for result in results(given, scope, shard_done=lambda _: None):
         for failure in result.failures.iter_rows(named=True):
             raise Unratable(failure["reason"])

@@ -165,8 +165,7 @@ def stored(
 def _refuse_moved(connection: Connection, org_id: str, drawings: Drawings) -> None:
     if drawings.funds.is_empty():
         return
-    now = ledger.standing(connection, org_id).join(drawings.funds, on="fund_id", how="semi", maintain_order="left")
-    if not now.equals(drawings.ledger):
+    if not ledger.standing_of(connection, org_id, drawings.funds).equals(drawings.ledger):
         raise LedgerMoved
 
 

@@ -108,7 +108,7 @@ def compared(database: Database, lake: Lake, bill: Row, before: Calculation, aft
     """
     with database.transaction() as connection:
         every = calculations_of(connection, bill)
-    earlier, later = past(database, bill["org_id"], before), past(database, bill["org_id"], after)
+    earlier, later = (past(database, bill["org_id"], one, [bill["account_id"]]) for one in (before, after))
     run = _Runs(lake, bill, (earlier, later), (overrides_of(every, before, bill), overrides_of(every, after, bill)))
     stored = [bill_lines.calculated(lake, bill["org_id"], [{**bill, "calculation_id": one.id}]).collect() for one in (before, after)]
     steps, problems = run.steps(stored)

@@ -26,7 +26,6 @@ from transforms.configuration import Configuration
 from transforms.entities.bill_config import BillConfig
 from transforms.errors import NotFound, Refused
 from transforms.rating.replay import owners
-from transforms.rating.run import LEDGER
 
 Row = Mapping[str, Any]
 
@@ -163,21 +162,18 @@ class Past:
         return self.configuration.hash == self.calculation.configuration_hash
 
 
-def past(database: Database, org_id: str, calculation: Calculation) -> Past:
-    """The organization as the calculation saw it."""
+def past(database: Database, org_id: str, calculation: Calculation, account_ids: Iterable[str]) -> Past:
+    """The organization as the calculation saw it, with the ledger of those accounts."""
     with database.transaction() as connection:
         configuration = snapshot(connection, org_id, calculation.configuration_as_of)
-        return Past(calculation=calculation, configuration=configuration, ledger=_ledger(connection, calculation, configuration))
+        return Past(calculation=calculation, configuration=configuration, ledger=_ledger(connection, calculation, configuration, account_ids))
 
 
-def _ledger(connection: Connection, calculation: Calculation, configuration: Configuration) -> pl.DataFrame:
+def _ledger(connection: Connection, calculation: Calculation, configuration: Configuration, account_ids: Iterable[str]) -> pl.DataFrame:
     """The entries that stood after the calculation, and which bills were locked when it began: their draws come first (DECISIONS 29)."""
-    funds = owners(configuration)
-    if funds.is_empty():
-        return pl.DataFrame(schema=LEDGER)
     org_id = configuration.organization_id
-    standing = ledger.standing(connection, org_id, as_of_sequence=calculation.ledger_sequence)
-    entries = standing.join(funds, on="fund_id", how="semi", maintain_order="left")
+    funds = owners(configuration).filter(pl.col("account_id").is_in(list(account_ids)))
+    entries = ledger.standing_of(connection, org_id, funds, as_of_sequence=calculation.ledger_sequence)
     drawn = entries["bill_id"].drop_nulls().unique().to_list()
     lock_dates = [one.bill_lock_date for one in configuration.entities(BillConfig).values() if one.bill_lock_date is not None]
     is_locked = sa.and_(BILLS.c.locked, BILLS.c.dt_locked <= calculation.calculated_at)

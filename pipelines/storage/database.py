@@ -119,6 +119,8 @@ class Database:
             with psycopg.connect(self.conninfo, autocommit=True) as connection:
                 connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, %s))", (org_id, seed))
                 yield
+                # Now, and not when the server notices that the connection is gone: whoever looks next finds it free.
+                connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, %s))", (org_id, seed))
         except psycopg.Error as error:
             if _is_passing(error):
                 raise _unavailable(error) from error

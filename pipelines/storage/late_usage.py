@@ -120,7 +120,7 @@ def _both(database: Database, lake: Lake, given: Inputs, closed: Sequence[Row]) 
         named = calculations.calculations(connection, org_id, {bill["calculation_id"] for bill in closed})
     for calculation_id, calculation in named.items():
         own = [bill for bill in closed if bill["calculation_id"] == calculation_id]
-        seen = _without_funds(past(database, org_id, calculation))
+        seen = _without_funds(past(database, org_id, calculation, ()))
         now = replace(
             given, configuration=seen.configuration, usage=_usage_now(database, lake, seen.configuration, given), ledger=given.ledger.clear()
         )

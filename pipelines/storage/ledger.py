@@ -18,6 +18,8 @@ from pipelines.storage.ledger_tables import DRIVER_STANDS, LEDGER_ENTRIES, STAND
 from pipelines.storage.sql_columns import copied, frame_of
 from transforms.rating.run import DRAWS, LEDGER
 
+#: Entries are looked up by account up to so many accounts; beyond that the organization's are read through.
+NAMED_ACCOUNTS_MAX = 2_000
 #: The bills that the calculation wrote, among those that it computed (the temporary table of bill_writes.py).
 WRITTEN = "(SELECT c.id FROM computed_bills c JOIN bills b ON b.org_id = :org_id AND b.id = c.id AND b.calculation_id = :calculation_id)"
 _ACCOUNTS = "(CAST(%(account_ids)s AS text[]) IS NULL OR e.account_id = ANY(%(account_ids)s))"
@@ -60,6 +62,23 @@ def standing(
         "account_ids": None if account_ids is None else list(account_ids),
     }
     return frame_of(connection, query, LEDGER, parameters)
+
+
+def standing_of(connection: Connection, org_id: str, funds: pl.DataFrame, *, as_of_sequence: int | None = None) -> pl.DataFrame:
+    """The entries of these funds that stand, as :func:`standing`.
+
+    Args:
+        connection: An open transaction.
+        org_id: The organization.
+        funds: See ``replay.OWNERS``.
+        as_of_sequence: As they stood after that entry; None is now.
+    """
+    if funds.is_empty():
+        return pl.DataFrame(schema=LEDGER)
+    accounts = funds["account_id"].unique()
+    account_ids = accounts.to_list() if accounts.len() <= NAMED_ACCOUNTS_MAX else None
+    entries = standing(connection, org_id, account_ids, as_of_sequence=as_of_sequence)
+    return entries.join(funds, on="fund_id", how="semi", maintain_order="left")
 
 
 def drawn(connection: Connection, org_id: str, calculation_id: str, draws: pl.DataFrame, *, actor: str | None) -> int:

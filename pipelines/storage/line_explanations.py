@@ -53,7 +53,7 @@ def explained(database: Database, lake: Lake, bill: Row, line: str) -> Explained
         raise NotFound("LineItem", line)
     with database.transaction() as connection:
         calculation = calculations(connection, bill["org_id"], [bill["calculation_id"]])[bill["calculation_id"]]
-    seen = past(database, bill["org_id"], calculation)
+    seen = past(database, bill["org_id"], calculation, [bill["account_id"]])
     given = inputs_of(lake, seen)
     (scope,) = scopes_of([bill], today=given.today)
     family = next(iter(shards(given.configuration, account_ids=[bill["account_id"]])), given.configuration)

@@ -136,7 +136,7 @@ def rebilled(database: Database, lake: Lake, org_id: str, bills: Sequence[Row]) 
         named = calculations(connection, org_id, by_calculation)
     found = _Found()
     for calculation_id, own in by_calculation.items():
-        _compare(lake, past(database, org_id, named[calculation_id]), own, found)
+        _compare(lake, past(database, org_id, named[calculation_id], {bill["account_id"] for bill in own}), own, found)
     return Rebilled(
         bills=len(bills),
         line_items=found.line_items,

@@ -147,6 +147,7 @@ class _Attempt:
             headers = headers_of(result, scope, given.configuration)
             self._take(result, headers)
             taken.append((headers.join(self._funds, on="account_id", how="semi"), result.draws))
+            del whole, result  # or the shard's lines stay in memory while the next shard is computed
         self._settle(pl.concat(headers for headers, _ in taken), pl.concat(draws for _, draws in taken))
         return ids, failed
 

@@ -91,6 +91,7 @@ def results(given: Inputs, scope: BillScope, *, shard_done: Callable[[int], None
     """What the scope yields, shard by shard; ``shard_done`` is told how many accounts are through after each."""
     for result in unscoped_results(given, scope, shard_done=shard_done):
         yield scope.within(result)
+        del result  # or its lines stay in memory while the next shard is computed
 
 
 def unscoped_results(given: Inputs, scope: BillScope, *, shard_done: Callable[[int], None]) -> Iterator[BillRunResult]:

@@ -58,9 +58,10 @@ def _run(
     usage = meter_usage(database, lake, found)
     if from_detail:
         usage = {meter_id: replace(one, states={}) for meter_id, one in usage.items()}
-    given = with_ledger(Inputs(began_at=found.as_of, configuration=found, usage=usage, versions={}), database)
+    scope = created_scope(_request(), today=LAST_DATE)
+    given = with_ledger(Inputs(began_at=found.as_of, configuration=found, usage=usage, versions={}), database, [scope])
     files, kept = [], []
-    for result in results(given, created_scope(_request(), today=LAST_DATE), shard_done=lambda _: None):
+    for result in results(given, scope, shard_done=lambda _: None):
         assert result.failures.is_empty(), result.failures
         files += bill_lines.written(lake, org_id, f"bench-{name}", result.line_items)
         kept.append(replace(result, line_items=result.line_items.select(columns)))

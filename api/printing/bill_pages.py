@@ -55,9 +55,13 @@ def _details(line: Mapping[str, Any], bill: PrintedBill) -> list[str]:
     """What tells a line apart from others of its description."""
     formats, details = bill.formats, []
     if line["segment"] is not None:
-        details.append(", ".join(f"{name}: {value}" for name, value in sorted(json.loads(line["segment"]).items())))
+        details.append(formats.segment(json.loads(line["segment"])))
+    if line["line_item_type"] == "OVERAGE_USAGE":
+        details.append(formats.labels["overage"])
     if line["child_account_code"] is not None:
         details.append(formats.text("used_by", account=line["child_account_code"]))
+    if _is_usage(line) and None not in (line["quantity"], line["units"]) and line["quantity"] != line["units"]:
+        details.append(formats.text("raw_quantity", quantity=formats.number(line["quantity"])))
     start, end = line["service_period_start"], line["service_period_end"]
     if start is not None and end is not None and (start, end) != (bill.header["start_at"], bill.header["end_at"]) and start < end:
         details.append(formats.days(start, end))
@@ -67,6 +71,10 @@ def _details(line: Mapping[str, Any], bill: PrintedBill) -> list[str]:
         amount = formats.money(line["subtotal"], line["currency"])
         details.append(formats.text("converted", amount=amount, rate=formats.number(line["conversion_rate"])))
     return details
+
+
+def _is_usage(line: Mapping[str, Any]) -> bool:
+    return line["aggregation_id"] is not None or line["compound_aggregation_id"] is not None
 
 
 def _is_average(line: Mapping[str, Any]) -> bool:
@@ -102,14 +110,20 @@ def _bands(line: Mapping[str, Any], formats: Formats) -> list[View]:
 def _line(line: Mapping[str, Any], bill: PrintedBill) -> View:
     formats = bill.formats
     # A charge as such (a standing charge, a fee) is one of nothing.
-    is_counted = any(line[name] is not None for name in ("aggregation_id", "compound_aggregation_id", "counter_id")) or line["units"] not in (None, 1)
+    is_counted = _is_usage(line) or line["counter_id"] is not None or line["units"] not in (None, 1)
     has_units = is_counted and line["units"] is not None
-    exact = line["bands"][0]["unit_price"] if line["bands"] and not _is_average(line) else line["average_unit_price"]
-    price = formats.price(exact, line["currency"]) if has_units and line["units"] else ""
+    price = ""
+    if has_units and line["units"]:
+        is_exact = line["bands"] and not _is_average(line)
+        price = (
+            formats.price(line["bands"][0]["unit_price"], line["currency"])
+            if is_exact
+            else formats.average(line["average_unit_price"], line["currency"])
+        )
     return {
         "description": line["description"],
         "details": " · ".join(_details(line, bill)),
-        "quantity": formats.text("measured", quantity=formats.number(line["units"]), unit=line["unit"] or "") if has_units else "",
+        "quantity": formats.text("measured", quantity=formats.number(line["units"]), unit=formats.unit(line["unit"])).strip() if has_units else "",
         "price": f"{formats.labels['average']} {price}" if price and _is_average(line) else price,
         "amount": formats.money(line["converted_subtotal"], bill.header["currency"]),
         "bands": _bands(line, formats),
@@ -160,7 +174,7 @@ def _chart(usages: Sequence[Mapping[str, Any]], formats: Formats) -> View:
             values[key] = values.get(key, Decimal(0)) + row["quantity"]
     bars = [Bar(formats.days(*period), value) for period, value in sorted(values.items())]
     name = usages[0]["description"] if len(usages) == 1 or "segment" not in usages[0] else usages[0]["description"].partition(" (")[0]
-    title = formats.text("usage_chart", name=name, unit=usages[0]["unit"])
+    title = formats.with_unit(name, usages[0]["unit"])
     return {"title": title, "svg": bar_chart(title, bars, number=formats.number, font=FONT)}
 
 
@@ -180,6 +194,7 @@ def _provenance(bill: PrintedBill) -> list[str]:
             "provenance",
             day=formats.local_day(header["last_calculated_at"]),
             version=header["software_version"],
+            bill=header["id"],
             calculation=header["calculation_id"],
             hash=header["configuration_hash"],
         )

@@ -22,10 +22,11 @@ from babel.dates import format_date
 from babel.numbers import format_decimal, get_currency_symbol
 
 from transforms.errors import EntityInvalid
-from transforms.money import EXACT
+from transforms.money import EXACT, RoundingMode, rounded
 
 #: Digits of prices and quantities are shown as far as they go, up to what is stored.
 _DIGITS_MAX = 12
+_AVERAGE_DIGITS = 6
 _SEPARATED = "\u00a0"
 
 
@@ -92,6 +93,11 @@ class Formats:
         """A price per unit, with all the digits that it has."""
         return self._currency(amount, currency, (min(2, self.places.get(currency, 2)), _DIGITS_MAX))
 
+    def average(self, amount: Decimal, currency: str) -> str:
+        """An average price per unit, a quotient with digits without end, to six of them."""
+        places = max(2, _AVERAGE_DIGITS - 1 - amount.adjusted()) if amount else 2
+        return self.price(rounded(amount, places=min(places, _DIGITS_MAX), mode=RoundingMode.HALF_EVEN), currency)
+
     def _currency(self, amount: Decimal, currency: str, digits: tuple[int, int]) -> str:
         pattern: Any = copy(self.locale.currency_formats["standard"])
         pattern.frac_prec = digits
@@ -107,6 +113,18 @@ class Formats:
         """A quantity, with all the digits that it has."""
         with localcontext(EXACT):
             return str(format_decimal(value, locale=self.locale, decimal_quantization=False))
+
+    def unit(self, unit: str | None) -> str:
+        """A unit of measure; the unit of pure numbers is written 1 and not shown."""
+        return "" if unit in (None, "1") else str(unit)
+
+    def with_unit(self, name: str, unit: str | None) -> str:
+        """A heading that says in which unit the numbers below it are."""
+        return self.text("usage_chart", name=name, unit=self.unit(unit)) if self.unit(unit) else name
+
+    def segment(self, segment: Mapping[str, str]) -> str:
+        """Which values of which fields a line is for."""
+        return ", ".join(f"{name}: {self.labels['all_others'] if value == '*' else value}" for name, value in sorted(segment.items()))
 
     def day(self, day: date, style: str = "long") -> str:
         """A calendar day."""

@@ -20,13 +20,13 @@ def _usage_table(usage: Mapping[str, Any], bill: PrintedBill) -> View:
     formats = bill.formats
     has_price = any("pricePerUnit" in row for row in usage["rows"])
     currency = usage["lineItems"][0]["currency"]
-    segment = [", ".join(f"{name}: {value}" for name, value in sorted(usage["segment"].items()))] if "segment" in usage else []
+    segment = [formats.segment(usage["segment"])] if "segment" in usage else []
     account = [formats.text("used_by", account=usage["accountCode"])] if usage["accountCode"] != bill.header["account_code"] else []
-    columns = [formats.labels["time"], f"{formats.labels['quantity']} ({usage['unit']})"]
+    columns = [formats.labels["time"], formats.with_unit(formats.labels["quantity"], usage["unit"])]
     rows = []
     for row in usage["rows"]:
         shown = [_times(row, formats), "" if row["quantity"] is None else formats.number(row["quantity"])]
-        rows.append([*shown, formats.price(row["pricePerUnit"], currency)] if has_price else shown)
+        rows.append([*shown, formats.average(row["pricePerUnit"], currency)] if has_price else shown)
     charged = sum((line["convertedSubtotal"] for line in usage["lineItems"]), Decimal(0))
     total = [formats.labels["in_all"], formats.number(usage["quantity"])]
     return {

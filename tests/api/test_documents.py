@@ -73,6 +73,7 @@ def test_a_pdf_says_what_the_bill_says(api: Any, bill_id: str) -> None:
         "$25.19",
         "Standing Charge $5.00",
         "Total $56.19",
+        bill_id,
         bill["calculationId"],
         bill["configurationHash"],
         f"Meterhouse {bill['softwareVersion']}",
@@ -82,6 +83,23 @@ def test_a_pdf_says_what_the_bill_says(api: Any, bill_id: str) -> None:
         assert wanted in text, (wanted, text)
     assert answer.headers["content-type"] == "application/pdf"
     assert answer.content == page(api, bill_id, "document.pdf").content
+
+
+def test_units_and_overage_are_put_in_words(api: Any, site: Billed) -> None:
+    organization, acme = f"/organizations/{api.org_id}", site.plans.account_ids["acme"]
+    (aggregation,) = api.get(f"{organization}/aggregations").json()["data"]
+    changed = {**aggregation, "quantityPerUnit": 100, "rounding": "UP", "unit": "1"}
+    assert api.put(f"{organization}/aggregations/{aggregation['id']}", json=changed).status_code == 200
+    pricing = f"{organization}/pricings/{site.plans.pricing_id}"
+    overage = [{"lowerLimit": 0, "fixedPrice": 0, "unitPrice": 3}]
+    assert api.put(pricing, json={**api.get(pricing).json(), "overagePricingBands": overage}).status_code == 200
+    commitment = {"accountId": acme, "startDate": "2025-01-01", "endDate": "2026-01-01", "currency": "USD", "amount": 0.25, "amountPrePaid": 0.25}
+    answer = api.post(f"{organization}/commitments", json={**commitment, "separateOverageUsage": True, "lineItemTypes": ["USAGE"]})
+    assert answer.status_code == 200, answer.text
+    (text,) = pages_of(page(api, site.bill()["acme"], "document.pdf").content)
+    # 301.5 / 100, up: 4 units, one of them prepaid.
+    assert "calls 75.375 measured 1 $0.25 $0.25" in text, text
+    assert "calls beyond what is prepaid · 226.125 measured 3 $3.00 $9.00" in text, text
 
 
 def test_an_approved_bill_is_no_draft(api: Any, bill_id: str) -> None:

@@ -14,7 +14,7 @@ One layout for every definition::
          "quantity":         as the lines say, "measuredQuantity": as measured anew, "reconciles": both are equal,
          "addsUp":           the rows' quantities sum to it (never so for MAX, UNIQUE and the like, nor where nothing was used),
          "lineItems": [{"id", "lineItemType", "quantity", "units", "averageUnitPrice", "subtotal", "currency", "convertedSubtotal"}],
-         "rows": [{"startTime", "endTime", "quantity", "pricePerUnit"}]}],
+         "rows": [{"startTime", "endTime", "quantity", "pricePerUnit": subtotals / units of all its lines}]}],
       "breakdown": [                            the definition's measures and dimensions, one entry per meter
         {"meterId", "meterCode", "rows": [{"accountId", "accountCode", "startTime", "endTime", <dimension>, "<field>.<FUNCTION>"}], "notes"}],
       "otherLineItems": [{"id", "lineItemType", "description", "subtotal", "currency", "convertedSubtotal"}],
@@ -37,6 +37,7 @@ from transforms.aggregations.explorer import ACCOUNT
 from transforms.configuration import Configuration
 from transforms.entities.statements import StatementDefinition
 from transforms.entities.usage import Aggregation, Method, Product
+from transforms.money import EXACT, exact
 from transforms.statements.breakdown import MeterBreakdown
 
 LAYOUT_VERSION = 1
@@ -104,7 +105,7 @@ def _usage_entry(
     product = context.products.get(usage["product_id"] or "")
     simple = context.configuration.entities(Aggregation).get(usage["subject_id"])
     zero = Decimal(0) if simple is not None and simple.aggregation in _COUNTED else None
-    price = {"pricePerUnit": lines[0]["average_unit_price"]} if definition.include_price_per_unit else {}
+    price = {"pricePerUnit": _price_per_unit(lines)} if definition.include_price_per_unit else {}
     shown = [
         {"startTime": row["period_start"], "endTime": row["period_end"], "quantity": zero if row["quantity"] is None else row["quantity"], **price}
         for row in rows
@@ -135,6 +136,15 @@ def _usage_entry(
         "lineItems": [_without(_given(line, _LINE), left_out) for line in lines],
         "rows": shown,
     }
+
+
+def _price_per_unit(lines: Sequence[Mapping[str, Any]]) -> Decimal:
+    """What a unit costs on average over all lines of the usage: what a commitment covers and what exceeds it cost different prices."""
+    units = sum((line["units"] or Decimal(0) for line in lines), Decimal(0))
+    if len(lines) == 1 or not units or len({line["currency"] for line in lines}) > 1:
+        return Decimal(lines[0]["average_unit_price"])
+    subtotal = sum((line["subtotal"] for line in lines), Decimal(0))
+    return exact(EXACT.divide(subtotal, units))
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,28 @@ def test_no_digit_is_lost(value: Decimal) -> None:
     assert D(english.price(value, "USD").replace(",", "").replace("$", "")) == value
 
 
+@pytest.mark.parametrize(
+    ("average", "written"),
+    [
+        ("0.366489361702", "$0.366489"),
+        ("0.0000125", "$0.0000125"),
+        ("0.000000000012", "$0.000000000012"),
+        ("3.5625", "$3.5625"),
+        ("1234.56789", "$1,234.57"),
+        ("-0.05", "-$0.05"),
+        ("0", "$0.00"),
+    ],
+)
+def test_an_average_has_six_digits(average: str, written: str) -> None:
+    assert formats("en-US").average(D(average), "USD") == written
+
+
+def test_a_pure_number_has_no_unit_and_a_wildcard_is_put_in_words() -> None:
+    english = formats("en-US")
+    assert (english.with_unit("Calls", "1"), english.with_unit("Traffic", "GB")) == ("Calls", "Traffic (GB)")
+    assert english.segment({"region": "eu", "class": "*"}) == "class: all others, region: eu"
+
+
 def test_days_are_local_and_one_day_is_one() -> None:
     german = formats("de-DE")
     start = datetime(2024, 12, 31, 23, tzinfo=UTC)

@@ -102,6 +102,21 @@ def test_prices_and_ids_are_shown_as_the_definition_says() -> None:
     assert "id" not in slim["lineItems"][0]
 
 
+def test_the_price_of_a_unit_is_that_of_all_lines_of_its_usage() -> None:
+    commitment = {"c": {"amount": "460", "separateOverageUsage": True}}
+    pricing = {"bands": [["0", "0", "0.46"]], "overage": [["0", "0", "0.60"]]}
+    case = {
+        "pricings": [pricing],
+        "accountPlans": [{"startDate": "2025-01-01"}],
+        "commitments": commitment,
+        "usage": [{"ts": "2025-01-10", "qty": "1500"}],
+    }
+    (usage,) = of(case)["usage"]
+    assert [(line["lineItemType"], line["averageUnitPrice"]) for line in usage["lineItems"]] == [("USAGE", D("0.46")), ("OVERAGE_USAGE", D("0.6"))]
+    # (1,000 x 0.46 + 500 x 0.60) / 1,500
+    assert {row["pricePerUnit"] for row in usage["rows"]} == {D("0.506666666667")}
+
+
 def test_a_definition_breaks_usage_down_by_measures_and_dimensions() -> None:
     meter = an_id("Meter", "m")
     definition = StatementDefinition(

@@ -97,7 +97,7 @@ def _with_children(owner: pl.DataFrame, line: Line, configuration: Configuration
         window_start=pl.lit(line["service_period_start"], dtype=INSTANT),
         window_end=pl.lit(line["service_period_end"], dtype=INSTANT),
     )
-    numbers = with_children(window, configuration).select("account_number", is_child=pl.col("account_number") != pl.col("payer_number"))
+    numbers = with_children(window, configuration).select("account_number", is_child=pl.col("account_number") != pl.col("payer_number")).unique()
     names = configuration.accounts.select("account_id", "account_number", "account_code")
     return names.join(numbers, on="account_number").sort("is_child", "account_number").drop("is_child")
 

@@ -1,6 +1,6 @@
 """Usage of child accounts that a parent's plan covers: added to the parent's and rated as one block (billing.md 7).
 
-A child with an account plan of the same product in the window is rated alone, so no usage is billed twice and none is lost.
+While a child has an account plan of the same product it is rated alone, so no usage is billed twice and none is lost.
 Put here whose usage counts for which account plan. Keep out how the block's charge is split among the accounts
 (``billing/breakdown.py``).
 """
@@ -33,35 +33,52 @@ def _own_plans(configuration: Configuration) -> pl.DataFrame:
 
 
 def with_children(windows: pl.DataFrame, configuration: Configuration) -> pl.DataFrame:
-    """The windows with a row more for every child whose usage the account plan covers.
+    """The windows with a row more for every child whose usage the account plan covers, or several around account plans of its own.
 
     Args:
         windows: ``account_id``, ``account_number``, ``product_id``, ``window_start``, ``window_end`` and any more columns.
         configuration: The organization's.
 
     Returns:
-        The windows with ``payer_number``, the account number of the plan's account; ``account_number`` is whose usage it is.
+        The windows with ``payer_number``, the account number of the plan's account, and ``payer_start`` and ``payer_end``, its window;
+        ``account_number`` is whose usage it is, and ``window_start`` and ``window_end`` when.
     """
-    own = windows.with_columns(payer_number="account_number")
+    own = windows.with_columns(payer_number="account_number", payer_start="window_start", payer_end="window_end")
     children = configuration.accounts.filter(pl.col("parent_account_id").is_not_null()).select(
         account_id="parent_account_id", child_id="account_id", child_number="account_number"
     )
     if children.is_empty():
         return own
-    added = own.join(children, on="account_id")
-    plans = _own_plans(configuration)
+    added = own.join(children, on="account_id").with_columns(account_number="child_number").drop("child_number")
+    return pl.concat([own, without_own_plans(added, configuration).select(own.columns)])
+
+
+def without_own_plans(windows: pl.DataFrame, configuration: Configuration) -> pl.DataFrame:
+    """The windows (``child_id``, ``product_id``) of children cut to when the child has no account plan of the product of its own."""
+    numbered = windows.with_row_index("row")
     in_window = (pl.col("own_start") < pl.col("window_end")) & (pl.col("own_end").is_null() | (pl.col("own_end") > pl.col("window_start")))
-    keys = ["child_id", "product_id", "window_start", "window_end"]
-    alone = added.join(plans, on=["child_id", "product_id"]).filter(in_window).select(keys).unique()
-    covered = added.join(alone, on=keys, how="anti").with_columns(account_number="child_number").select(own.columns)
-    return pl.concat([own, covered])
+    alone = numbered.join(_own_plans(configuration), on=["child_id", "product_id"]).filter(in_window).sort("row", "own_start")
+    whole = numbered.join(alone, on="row", how="anti", maintain_order="left")
+    return pl.concat([frame.select(windows.columns) for frame in (whole, _between(alone))])
+
+
+def _between(alone: pl.DataFrame) -> pl.DataFrame:
+    """The rows (``row``, once per own account plan, by its start) cut to what lies before, between and after the own plans."""
+    until = pl.col("own_end").fill_null(pl.col("window_end")).cum_max().over("row")
+    known = alone.with_columns(until=until)
+    before = known.with_columns(
+        window_start=pl.max_horizontal("window_start", pl.col("until").shift(1).over("row")),
+        window_end=pl.min_horizontal("window_end", "own_start"),
+    )
+    after = known.unique("row", keep="last", maintain_order=True).with_columns(window_start=pl.max_horizontal("window_start", "until"))
+    return pl.concat([before, after]).filter(pl.col("window_start") < pl.col("window_end"))
 
 
 def pooled(values: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     """The quantities of a parent and its children as one: the sum of those that have a value; a failure of any fails it.
 
     Args:
-        values: The result of ``quantities`` with ``payer_number``.
+        values: The result of ``quantities`` with ``payer_number`` and, from ``with_children``, the payer's window.
         keys: Columns that tell apart what is pooled, beside the payer and the segment.
     """
     shared = values.filter(pl.col("payer_number") != pl.col("account_number"))["payer_number"].unique()
@@ -70,6 +87,8 @@ def pooled(values: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     is_shared = pl.col("payer_number").is_in(shared.implode())
     alone = values.filter(~is_shared)
     values = values.filter(is_shared)
+    if "payer_start" in values.columns:
+        values = values.with_columns(window_start="payer_start", window_end="payer_end")
     # Twelve digits and a few thousand children: the sum is checked by rating, which refuses 9e25 and more.
     quantity = pl.when(pl.col("quantity").count() > 0).then(pl.col("quantity").sum())
     weight = pl.col("quantity").cast(pl.Float64).abs().sum()

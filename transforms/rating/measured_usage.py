@@ -21,7 +21,7 @@ _WINDOW = ["account_number", "window_start", "window_end"]
 def _asked(rating: Rating, windows: pl.DataFrame) -> pl.DataFrame:
     """What to aggregate: the windows priced by themselves with their ``window``, and, with none, those that only a compound reads."""
     is_compound = pl.col("is_compound")
-    columns = [*_WINDOW, "payer_number"]
+    columns = [*_WINDOW, "payer_number", "payer_start", "payer_end"]
     priced = windows.filter(~is_compound).select("aggregation_id", *columns, "window")
     read = [priced.clear().drop("window")]
     for compound_id in windows.filter(is_compound)["aggregation_id"].unique().sort():
@@ -74,4 +74,6 @@ def _by_account(answered: pl.DataFrame) -> pl.DataFrame:
         else answered.clear()
     )
     shared = valued.filter(pl.col("window").is_in(valued.filter(is_child)["window"].unique().implode()))
-    return shared.with_columns(pl.when(is_child).then("account_number").alias("account_number")).select(columns)
+    named = shared.with_columns(pl.when(is_child).then("account_number").alias("account_number"))
+    # A child has several rows for a window in which it had an account plan of its own.
+    return named.group_by("window", "segment_index", "account_number", maintain_order=True).agg(pl.col("quantity").sum()).select(columns)

@@ -15,7 +15,7 @@ from transforms.aggregations.usage import MeterUsage
 from transforms.configuration import Configuration
 from transforms.entities.usage import Aggregation, CompoundAggregation
 from transforms.money import DECIMAL
-from transforms.rating.families import pooled, with_children
+from transforms.rating.families import pooled, with_children, without_own_plans
 from transforms.rating.usage_filters import filtered_usage
 from transforms.statements.users import users
 
@@ -77,7 +77,7 @@ def _asked(windows: pl.DataFrame, configuration: Configuration) -> pl.DataFrame:
         for aggregation_id in required_aggregations(configuration.entity(CompoundAggregation, subject_id), configuration)
     ]
     operands = pl.DataFrame(needed, schema={"subject_id": pl.String, "operand_id": pl.String}, orient="row")
-    columns = ("part", "product_id", "account_id", "is_pooled", *_WINDOW)
+    columns = ("part", "product_id", "account_id", "is_pooled", "is_covered", *_WINDOW)
     own = windows.filter(~pl.col("is_compound")).select(*columns, aggregation_id="subject_id")
     read = windows.filter("is_compound").join(operands, on="subject_id").select(*columns, aggregation_id="operand_id")
     return pl.concat([own, read])
@@ -86,5 +86,9 @@ def _asked(windows: pl.DataFrame, configuration: Configuration) -> pl.DataFrame:
 def _with_accounts(windows: pl.DataFrame, configuration: Configuration) -> pl.DataFrame:
     """The windows by account whose usage counts, with ``payer_number``."""
     shared = with_children(windows.filter("is_pooled"), configuration)
-    alone = windows.filter(~pl.col("is_pooled")).with_columns(payer_number="account_number")
+    alone = windows.filter(~pl.col("is_pooled"))
+    covered = without_own_plans(alone.filter("is_covered").with_columns(child_id="account_id"), configuration).drop("child_id")
+    alone = pl.concat([alone.filter(~pl.col("is_covered")), covered]).with_columns(
+        payer_number="account_number", payer_start="window_start", payer_end="window_end"
+    )
     return pl.concat([shared, alone.select(shared.columns)])

@@ -10,7 +10,7 @@ from transforms.configuration import Configuration
 from transforms.entities.accounts import ChildBillingMode
 from transforms.rating.attachments import attached_plans
 
-_NAMED = ("account_id", "account_number", "is_pooled")
+_NAMED = ("account_id", "account_number", "is_pooled", "is_covered")
 
 
 def users(usages: pl.DataFrame, configuration: Configuration) -> pl.DataFrame:
@@ -21,8 +21,9 @@ def users(usages: pl.DataFrame, configuration: Configuration) -> pl.DataFrame:
         configuration: That of the bill's calculation.
 
     Returns:
-        ``usage``, ``account_plan_id``, ``account_id``, ``account_number``, and ``is_pooled``: true where the usage of children that the
-        account plan covers is added to the account's before anything is computed of it.
+        ``usage``, ``account_plan_id``, ``account_id``, ``account_number``, ``is_pooled``: true where the usage of children that the
+        account plan covers is added to the account's before anything is computed of it; and ``is_covered``: true for a child by itself
+        whose usage its parent's account plan covers.
     """
     accounts = configuration.accounts.select("account_id", "account_number", "parent_account_id")
     plans = configuration.account_plans.select("account_plan_id", "child_billing_mode", owner_id="account_id")
@@ -36,7 +37,8 @@ def users(usages: pl.DataFrame, configuration: Configuration) -> pl.DataFrame:
     summed = _summarized(placed.filter(is_summary), configuration)
     is_billed_to_children = pl.col("child_billing_mode").eq_missing(pl.lit(ChildBillingMode.CHILD.value)) & ~pl.col("is_compound")
     is_block = is_owner & pl.col("child_account_id").is_null() & ~pl.col("is_split") & ~is_billed_to_children
-    others = placed.filter(~is_summary).with_columns(is_pooled=is_block).select("usage", "account_plan_id", "account_id", "is_pooled")
+    others = placed.filter(~is_summary).with_columns(is_pooled=is_block, is_covered=(pl.col("owner_id") != pl.col("account_id")).fill_null(False))
+    others = others.select("usage", "account_plan_id", "account_id", "is_pooled", "is_covered")
     named = pl.concat([others, summed]).join(accounts.select("account_id", "account_number"), on="account_id")
     return named.select("usage", "account_plan_id", *_NAMED).sort("usage", "account_number")
 
@@ -48,4 +50,8 @@ def _summarized(usages: pl.DataFrame, configuration: Configuration) -> pl.DataFr
     theirs = plans.join(children, on="account_id").select("plan_id", "bill_account_id", "account_id", "account_plan_id", "start_date", "end_date")
     joined = usages.select("usage", "plan_id", "bill_account_id", "service_start", "service_end").join(theirs, on=["plan_id", "bill_account_id"])
     covers = (pl.col("start_date") <= pl.col("service_start")) & (pl.col("end_date").is_null() | (pl.col("end_date") >= pl.col("service_end")))
-    return joined.filter(covers).with_columns(is_pooled=pl.lit(False)).select("usage", "account_plan_id", "account_id", "is_pooled")
+    return (
+        joined.filter(covers)
+        .with_columns(is_pooled=pl.lit(False), is_covered=pl.lit(False))
+        .select("usage", "account_plan_id", "account_id", "is_pooled", "is_covered")
+    )

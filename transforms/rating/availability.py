@@ -28,7 +28,11 @@ def available(rating: Rating) -> pl.DataFrame:
     is_draw = pl.col("drawn_by").is_not_null()
     in_run = pl.col("drawn_by").is_in(bills["bill_id"].implode())
     is_earlier = (pl.col("drawn_on") < pl.col("bill_date")) | ((pl.col("drawn_on") == pl.col("bill_date")) & (pl.col("drawn_by") < pl.col("bill_id")))
-    counts = pl.when(is_draw).then(~in_run & (is_earlier | pl.col("is_locked"))).otherwise(pl.col("applied_at") < pl.col("end_at"))
+    # A locked bill that the run computes too is not stored anew: its draws stand for the others, and it draws nothing here.
+    is_other = pl.col("drawn_by") != pl.col("bill_id")
+    counted = pl.when("is_locked").then(is_other).otherwise(~in_run & is_earlier)
+    counts = pl.when(is_draw).then(counted).otherwise(pl.col("applied_at") < pl.col("end_at"))
+    locked = rating.ledger.filter("is_locked")["bill_id"].unique()
     # Of a balance that has ended, what is left rolls over; draws since its end are of bills that began at or after it.
     since_end = is_draw & (pl.col("applied_at") > pl.col("fund_end")) & (pl.col("fund_end") <= pl.col("start_at"))
     standing = (
@@ -46,4 +50,6 @@ def available(rating: Rating) -> pl.DataFrame:
     left = pl.max_horizontal(held + pl.col("entered").fill_null(ZERO), ZERO)
     is_rolled = (pl.col("fund_end") <= pl.col("start_at")) & pl.col("cap").is_not_null()
     capped = pl.max_horizontal(pl.min_horizontal(left, pl.col("cap") + pl.col("rolled").fill_null(ZERO)), ZERO)
-    return joined.select("bill", "fund", available=pl.when(fits).then(pl.when(is_rolled).then(capped).otherwise(left)))
+    is_locked = pl.col("bill_id").is_in(locked.implode())
+    most = pl.when(is_locked).then(ZERO).when(is_rolled).then(capped).otherwise(left)
+    return joined.select("bill", "fund", available=pl.when(fits).then(most))

@@ -97,7 +97,8 @@ def _services(settings: "Settings", *, dagster: bool) -> "Iterator[Service]":
         "--log-level", settings.log_level, "--no-access-log", "--respawn-failed-workers", "--workers-kill-timeout", "10", "api.app:app",
     )  # fmt: skip
     yield Service("API", (python, "-m", "granian", *granian), environment, REPOSITORY)
-    yield Service("worker", (python, "-m", "pipelines.worker"), environment, REPOSITORY)
+    # Acknowledging comes first: what is acknowledged is durable, and taken in as soon as there is time.
+    yield Service("worker", (python, "-m", "pipelines.worker"), environment, REPOSITORY, niceness=settings.worker_niceness)
     if dagster:
         yield Service("Dagster UI", webserver(settings), environment, REPOSITORY)
         yield Service("Dagster daemon", DAEMON, environment, REPOSITORY)

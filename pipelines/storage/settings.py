@@ -47,6 +47,12 @@ class Settings(BaseSettings):
     dagster_port: int = Field(3000, ge=0, le=65535, description="Port of the Dagster UI.")
     base_url: str | None = Field(None, description="Address that clients use to reach the API; default `http://<host>:<port>`.")
     api_workers: int = Field(2, ge=1, le=64, description="Number of API processes.")
+    worker_niceness: int = Field(
+        10,
+        ge=0,
+        le=19,
+        description="How far the worker stands back when processors are short, 0 to 19; at 0 it takes as much as the API, which acknowledges less.",
+    )
     token_seconds: int = Field(18_000, ge=60, description="How long an access token is valid, in seconds.")
     locale: str = Field("en-US", description="Language and conventions of printed bills where neither the reader nor the account says which.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

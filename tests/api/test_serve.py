@@ -119,6 +119,17 @@ def serve(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
+def test_the_worker_stands_back_behind_the_api(server: Server) -> None:
+    """With all its threads; and, where sessions share the processors, with its session."""
+    for text, niceness in (("pipelines.worker", 10), ("granian", 0)):
+        process = Path("/proc") / str(process_with(server.home, text))
+        threads = [int(thread.name) for thread in (process / "task").iterdir()]
+        assert len(threads) > 1
+        assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {niceness}
+        if (process / "autogroup").exists():
+            assert (process / "autogroup").read_text().split()[-2:] == ["nice", str(niceness)]
+
+
 def test_with_dagster(tmp_path: Path) -> None:
     dagster_port = free_port()
     server = Server(tmp_path / "home", arguments=("--dagster-port", str(dagster_port)))

@@ -40,4 +40,5 @@ def statement_periods(spans: pl.DataFrame, frequency: AggregationFrequency, *, t
         period_start=pl.max_horizontal(start, midnight(pl.col("day"), time_zone)),
         period_end=pl.min_horizontal(end, midnight(pl.col("day").dt.offset_by(step), time_zone)),
     )
-    return cut.drop("day")
+    # A day that a time zone skips has no instant.
+    return cut.filter(pl.col("period_start") < pl.col("period_end")).drop("day")

@@ -53,3 +53,11 @@ def test_the_day_that_is_23_hours_long() -> None:
     zone = ZoneInfo("Europe/Berlin")
     found = cut(datetime(2025, 3, 30, tzinfo=zone), datetime(2025, 4, 1, tzinfo=zone), AggregationFrequency.DAY, zone.key)
     assert [end - start for start, end in found] == [timedelta(hours=23), timedelta(hours=24)]
+
+
+def test_the_day_that_a_time_zone_skipped() -> None:
+    """Samoa went from 29 to 31 December 2011."""
+    zone = ZoneInfo("Pacific/Apia")
+    found = cut(datetime(2011, 12, 29, tzinfo=zone), datetime(2012, 1, 1, tzinfo=zone), AggregationFrequency.DAY, zone.key)
+    assert [start.astimezone(zone).day for start, _ in found] == [29, 31]
+    assert found[0][1] == found[1][0]

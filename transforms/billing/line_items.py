@@ -203,8 +203,8 @@ def _told_apart(lines: pl.DataFrame) -> pl.Series:
     if not fees.any():
         return lines["service_start"]
     position = pl.int_range(pl.len()).over("due", "subject", "service_start")
-    later = pl.col("service_start") + pl.duration(microseconds=position)
-    return lines.select(pl.when(fees).then(later).otherwise("service_start").alias("service_start")).to_series()
+    later = lines.select("due", "subject", "service_start").filter(fees).select(pl.col("service_start") + pl.duration(microseconds=position))
+    return lines["service_start"].clone().scatter(fees.arg_true(), later.to_series())
 
 
 def line_items(rating: "Rating", lines: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:

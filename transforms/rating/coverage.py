@@ -40,13 +40,13 @@ def coverable(progress: Progress) -> pl.DataFrame:
     lines = progress.lines.select(_LINE).with_row_index("line").filter(pl.col("kind").is_in(kinds) & (pl.col("converted_subtotal") > ZERO))
     joined = lines.join(holding_anchors(rating, rating.funds), on="due", maintain_order="left")
     types = {kind.value: kind.line_item_type for kind in _COVERED}
-    joined = joined.join(_charges(rating), on="subject", how="left", maintain_order="left")
     is_charge = pl.col("kind").is_in([k.value for k in _COVERED if k.subject is Subject.CHARGE])
+    joined = joined.with_columns(charge=pl.when(is_charge).then("subject")).join(_charges(rating), on="charge", how="left", maintain_order="left")
     lines = joined.with_columns(
         line_item_type=pl.col("kind").replace_strict(types, return_dtype=pl.String),
         product_id=pl.when(is_charge).then("charge_product").otherwise("product_id"),
         contract_id=pl.when(is_charge).then("charge_contract").otherwise("contract_id"),
-    ).drop("charge_product", "charge_contract")
+    ).drop("charge", "charge_product", "charge_contract")
     return lines.sort("step", "due", "kind", "subject", "service_start").with_row_index("place")
 
 
@@ -57,7 +57,7 @@ def holding_anchors(rating: Rating, funds: pl.DataFrame) -> pl.DataFrame:
 
 
 def _charges(rating: Rating) -> pl.DataFrame:
-    return rating.charges.with_row_index("subject").select("subject", charge_product="accounting_product_id", charge_contract="contract_id")
+    return rating.charges.with_row_index("charge").select("charge", charge_product="accounting_product_id", charge_contract="contract_id")
 
 
 def covered_by(lines: pl.DataFrame, funds: pl.DataFrame, rating: Rating) -> pl.DataFrame:
@@ -80,7 +80,7 @@ def covered_by(lines: pl.DataFrame, funds: pl.DataFrame, rating: Rating) -> pl.D
     )
     joined = lines.join(mine, on="bill", maintain_order="left")
     # Commitments never pay for ad hoc charges.
-    is_type = ~pl.col("is_commitment") | (pl.col("line_item_type") != Kind.AD_HOC.line_item_type)
+    is_type = ~pl.col("is_commitment") | (pl.col("kind") != Kind.AD_HOC.value)
     is_contract = pl.col("fund_contract").is_null() | (pl.col("fund_contract") == pl.col("contract_id")).fill_null(False)
     # A charge without duration lies at its instant.
     in_life = (pl.col("service_start") < pl.col("life_end")) & (

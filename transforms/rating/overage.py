@@ -50,9 +50,10 @@ def _uncovered(progress: "Progress", found: pl.DataFrame) -> pl.DataFrame:
     funds = rating.funds.select("fund_kind", "overage_surcharge_percent", "separate_overage_usage").with_row_index("fund")
     joined = found.join(usage, on="line").join(funds, on="fund")
     is_separate = pl.col("separate_overage_usage") & ((pl.col("fund_kind") == COMMITMENT) | pl.col("has_overage_bands"))
-    joined = joined.with_columns(is_separate=is_separate, covered=pl.col("taken").sum().over("line"))
+    joined = joined.with_columns(is_separate=is_separate)
     speaks = pl.col("is_separate") | (pl.col("overage_surcharge_percent").fill_null(ZERO) != ZERO)
     last = joined.filter(speaks).sort("line", "fund").unique("line", keep="last", maintain_order=True)
+    last = last.join(found.group_by("line").agg(covered=pl.col("taken").sum()), on="line", maintain_order="left")
     # What lies outside the fund's life is no overage; the first units are the covered ones.
     return last.with_columns(uncovered=pl.max_horizontal(pl.col("share") - pl.col("covered"), ZERO)).filter(pl.col("uncovered") > ZERO)
 

@@ -2,7 +2,7 @@
 
 import calendar
 import re
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -56,9 +56,20 @@ def bill(
     rest = f" (the {_LARGEST} largest are shown)" if len(rows) > _LARGEST else ""
     console().print(f"{summary.bills} bills, {summary.line_items} line items in {summary.seconds:.1f} s{rest}; bill job {summary.job_id}")
     if not summary.bills and not failures:
-        console().print(f"No account has a plan whose {frequency.upper()} billing period ends on {last_date}, or its bills are locked.")
+        console().print(_nothing(frequency.upper(), last_date))
+    if rows and max(row.end_at for row in rows) > datetime.now(UTC):
+        console().print("The period has not ended: billing it again adds the usage that is still to come.")
     if failures:
         raise typer.Exit(1)
+
+
+def _nothing(frequency: str, last_date: date) -> str:
+    if frequency == "AD_HOC":
+        return (
+            f"No charge or fee is due on {last_date + timedelta(days=1)}, or its bills are locked: "
+            f"an AD_HOC bill is dated the day after its --period, so what is due on {last_date} needs --period {last_date - timedelta(days=1)}."
+        )
+    return f"No account has a plan whose {frequency} billing period ends on {last_date}, or its bills are locked."
 
 
 def last_date_of(period: str) -> date:
@@ -109,14 +120,14 @@ def _results(database: "Database", summary: "JobSummary") -> "tuple[Sequence[Any
 
 def bills_table(rows: "Sequence[Any]") -> "Table":
     """One row per bill."""
-    from rich.table import Table
+    from rich.markup import escape
+    from rich.table import Column, Table
 
-    table = Table("account", "from", "to", "bill date", "status", header_style="bold")
-    table.add_column("lines", justify="right")
-    table.add_column("total", justify="right")
+    # What is copied (an id) and what is read as one (an amount) is never folded; with a period in two lines they fit a small terminal.
+    table = Table(Column("account", overflow="fold"), Column("bill", no_wrap=True, min_width=36), "period", header_style="bold")
+    table.add_column("total", justify="right", no_wrap=True)
     for row in rows:
-        dates = (str(row.start_date), str(row.end_date), str(row.bill_date))
-        table.add_row(row.account_code, *dates, row.status, str(row.line_count), money(row.bill_total, row.currency))
+        table.add_row(escape(row.account_code), row.id, f"{row.start_date} to {row.end_date}", money(row.bill_total, row.currency))
     return table
 
 

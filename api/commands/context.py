@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pipelines.storage.database import Database
     from pipelines.storage.settings import Settings
 
+#: A file or another program wraps no lines.
+_FILE_WIDTH = 1000
+
 HomeOption: Any = typer.Option("--home", help="Folder for everything that Meterhouse keeps; METERHOUSE_HOME, else ./.meterhouse.", show_default=False)
 OrgOption: Any = typer.Option(
     "--org", envvar="METERHOUSE_ORG", help="Id or name of the organization; not needed when there is only one.", show_default=False
@@ -75,7 +78,10 @@ def organization_id(database: "Database", named: str | None) -> str:
 
 
 def console(*, to_error: bool = False) -> "Console":
-    """The terminal; plain text when the output is not one."""
+    """The terminal; plain text when the output is not one, in lines as long as they need to be."""
     from rich.console import Console
 
-    return Console(stderr=to_error, highlight=False)
+    made = Console(stderr=to_error, highlight=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = _FILE_WIDTH
+    return made

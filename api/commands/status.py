@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def status(home: Annotated[Path | None, HomeOption] = None) -> None:
     """Show what is running, what landed and what became of it, the bill jobs, and the size of each dataset."""
     import sqlalchemy as sa
-    from rich.table import Column, Table
+    from rich.markup import escape
+    from rich.table import Table
 
     from api.commands.context import console
     from api.commands.counts import counted
@@ -29,10 +30,14 @@ def status(home: Annotated[Path | None, HomeOption] = None) -> None:
             organizations = connection.execute(sa.select(ORGANIZATIONS.c.id, ORGANIZATIONS.c.name).order_by(ORGANIZATIONS.c.name)).all()
             jobs = _grouped(connection.execute(sa.select(BILL_JOBS.c.org_id, BILL_JOBS.c.status, sa.func.count()).group_by(sa.text("1, 2"))).all())
             bills = _grouped(connection.execute(sa.select(BILLS.c.org_id, BILLS.c.status, sa.func.count()).group_by(sa.text("1, 2"))).all())
-        table = Table("organization", Column("id", no_wrap=True), "measurements", "bill jobs", "bills", header_style="bold")
         for row in organizations:
-            table.add_row(row.name, row.id, counted(database, row.id).balance, jobs.get(row.id, "none"), bills.get(row.id, "none"))
-        terminal.print(table)
+            terminal.print(f"organization {row.id} {escape(row.name)}")
+            for name, value in (
+                ("measurements", counted(database, row.id).balance),
+                ("bill jobs", jobs.get(row.id, "none")),
+                ("bills", bills.get(row.id, "none")),
+            ):
+                terminal.print(f"  {name:<12} {value}")
         sizes = Table("dataset", header_style="bold")
         sizes.add_column("files", justify="right")
         sizes.add_column("MiB", justify="right")

@@ -6,7 +6,7 @@ import sys
 import uuid
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from io import StringIO
 from pathlib import Path
 
@@ -162,6 +162,17 @@ def test_files_of_every_format_are_taken_in_and_billed(line: CommandLine, config
     assert "11.875" not in again
     assert "11.88 USD" in again
     assert "1 bills" in again
+    (shown,) = [row for row in again.splitlines() if "11.88 USD" in row]  # with the id that other commands ask for
+    (bill_id,) = [part for part in shown.split() if len(part) == 36]
+    assert line.run("rebill", bill_id, "--org", configured).stdout.count("equal") == 2
+    narrow = line.run("bill", "--period", "2025-04", "--account", "b", "--org", configured, COLUMNS="80").stdout
+    assert bill_id in narrow
+    assert "11.88 USD" in narrow
+    unwanted = " ".join(line.run("bill", "--period", "2025-04-02", "--frequency", "AD_HOC", "--org", configured).stdout.split())
+    assert "No charge or fee is due on 2025-04-03" in unwanted
+    assert "due on 2025-04-02 needs --period 2025-04-01" in unwanted
+    assert "The period has not ended" not in again
+    assert "The period has not ended" in line.run("bill", "--period", f"{datetime.now(UTC):%Y-%m}", "--org", configured).stdout
 
     asked = ("explore", "calls", "n.SUM", "region.UNIQUE", "--from", "2025-03-01", "--to", "2025-04-01", "--by", "account", "--org", configured)
     assert sorted(line.run(*asked, "--csv").stdout.splitlines()) == ["a,13,1", "accountCode,n.SUM,region.UNIQUE", "b,100,1"]
@@ -171,8 +182,8 @@ def test_files_of_every_format_are_taken_in_and_billed(line: CommandLine, config
 
     shown = line.run("status", COLUMNS="80").stdout  # an id is there to be copied
     assert "not running" in shown
-    assert configured in shown
-    assert "measurements" in shown
+    (organization,) = [n for n, row in enumerate(shown.splitlines()) if configured in row]
+    assert "= 5 accepted + 1 duplicates + 0 rejected" in " ".join(shown.splitlines()[organization : organization + 4])
 
 
 def test_a_bad_row_refuses_the_files_and_keeps_nothing(line: CommandLine, configured: str, tmp_path: Path) -> None:

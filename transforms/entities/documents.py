@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from transforms.entities.fields import by_wire_name
-from transforms.entities.resource import Entity, ValueObject
+from transforms.entities.resource import ID_LENGTH, Entity, ValueObject
 from transforms.errors import EntityInvalid, FieldProblem
 from transforms.money import wire_number
 
@@ -57,7 +57,10 @@ def _message(error: Mapping[str, Any]) -> str:
         .replace(" after validation", "")
     )
     given = error["input"]
-    return f"{text}; it is {given!r}"[:400] if isinstance(given, (str, int, Decimal)) else str(text)
+    if error["type"] in ("string_too_short", "string_too_long") and error["ctx"].get("min_length", error["ctx"].get("max_length")) == ID_LENGTH:
+        text = f"must be an id, {ID_LENGTH} characters such as 01234567-89ab-cdef-0123-456789abcdef, not a code or a name"
+    shown = wire_number(given) if isinstance(given, Decimal) else repr(given)
+    return f"{text}; it is {shown}"[:400] if isinstance(given, (str, int, Decimal)) else str(text)
 
 
 def invalid(kind: str, problems: tuple[FieldProblem, ...]) -> EntityInvalid:

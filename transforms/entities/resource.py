@@ -129,7 +129,8 @@ def _utc(value: datetime) -> datetime:
         raise ValueError("must lie in the years 1 to 9999") from None
 
 
-Id = Annotated[str, StringConstraints(min_length=36, max_length=36)]
+ID_LENGTH = 36
+Id = Annotated[str, StringConstraints(min_length=ID_LENGTH, max_length=ID_LENGTH)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Code = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(_without_control_characters)]
 #: A code that may stand in a formula: letters, _ and $, digits not first.
@@ -286,4 +287,4 @@ def refuse(problems: Iterable[tuple[bool, str, str]]) -> None:
     """Raise one EntityInvalid that lists every (is_wrong, wire field, message) that is wrong, if there is any."""
     wrong = tuple(FieldProblem(wire_field, message) for is_wrong, wire_field, message in problems if is_wrong)
     if wrong:
-        raise EntityInvalid("; ".join(p.message for p in wrong), wrong)
+        raise EntityInvalid("; ".join(dict.fromkeys(p.message for p in wrong)), wrong)

@@ -140,14 +140,21 @@ def stated(explained: Explained) -> Explanation:
     bands = band_steps(line)
     if bands:
         steps += bands
-    elif line["units"] is not None and line["average_unit_price"] is not None:
-        formula = f"{number(line['units'])} {line['unit'] or 'units'} at {number(line['average_unit_price'])} {line['currency']} on average"
+    elif line["units"] and line["average_unit_price"] is not None:
+        formula = f"{number(line['units'])} {unit_name(line)} at {number(line['average_unit_price'])} {line['currency']} on average"
         steps.append(Step(name="amount", formula=formula, value=line["subtotal"]))
     formula = f"{line['line_item_type']}: {line['description']}"
     if line["referenced_bill_id"] is not None:
         formula += f", of bill {line['referenced_bill_id']}"
+        if line["line_item_type"] in ("USAGE", "USAGE_CREDIT"):
+            formula += ", which is locked: what late usage changes about its lines, less what other bills carry of that"
     checks = band_checks(line)
     return Explanation(line=line, formula=formula, steps=(*steps, *money_steps(line, explained.configuration, None)), checks=checks)
+
+
+def unit_name(line: Line) -> str:
+    """What the line counts; the unit of pure numbers is written 1, which reads as a number."""
+    return "units" if line["unit"] in (None, "1") else str(line["unit"])
 
 
 def band_steps(line: Line) -> list[Step]:
@@ -155,7 +162,7 @@ def band_steps(line: Line) -> list[Step]:
     steps = []
     for position, band in enumerate(line["bands"] or []):
         fixed = band["band_subtotal"] - band["unit_subtotal"]
-        formula = f"{number(band['band_units'])} {line['unit'] or 'units'} × {number(band['unit_price'])}"
+        formula = f"{number(band['band_units'])} {unit_name(line)} × {number(band['unit_price'])}"
         if fixed:
             formula += f" + {number(fixed)}"
         name = f"band {position + 1}, from {number(band['lower_limit'])}"

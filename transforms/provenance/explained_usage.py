@@ -103,7 +103,7 @@ def _units_step(line: Line, priced: Aggregation | CompoundAggregation, granted: 
     formula = f"{number(line['quantity'])} / {number(priced.quantity_per_unit)}"
     formula += "" if priced.rounding is Rounding.NONE else f", rounded {priced.rounding.value}"
     formula += f", less {number(granted)} that a balance granted" if granted else ""
-    return Step(name=f"units ({priced.unit})", formula=formula, value=line["units"])
+    return Step(name="units" if priced.unit == "1" else f"units ({priced.unit})", formula=formula, value=line["units"])
 
 
 def _is_whole(line: Line, lines: Sequence[Line]) -> bool:

@@ -249,6 +249,20 @@ def test_a_list_that_is_too_short_says_how_many_it_needs() -> None:
         validated(Meter, {"name": "m", "code": "m", "dataFields": [], "derivedFields": []})
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "message"),
+    [
+        (Product, {"name": "", "code": "p"}, "must have at least 1 character"),
+        (Plan, {"name": "p", "code": "p", "planTemplateId": "monthly"}, "planTemplateId: must be an id, 36 characters such as .*; it is 'monthly'"),
+        (Plan, {"name": "p", "code": "p", "planTemplateId": "m" * 40}, "planTemplateId: must be an id"),
+        (CounterAdjustment, {"counterId": "c" * 36, "accountId": "a" * 36, "date": "2025-01-01", "value": Decimal("1.50")}, "it is 1.5$"),
+    ],
+)
+def test_a_mistake_is_told_in_the_words_of_a_client(kind: Any, body: dict[str, Any], message: str) -> None:
+    with pytest.raises(EntityInvalid, match=message):
+        validated(kind, body)
+
+
 def test_a_long_text_is_no_time_zone() -> None:
     with pytest.raises(EntityInvalid, match="timezone: unknown time zone"):
         validated(OrganizationConfig, {"timezone": "x" * 3000})

@@ -280,7 +280,7 @@ def _domain_error(resource: Resource, one: Entity, error: IntegrityError) -> Exc
     for key in resource.unique:
         if name == prefix + "_".join(key):
             wires = [fields(type(one))[k].wire for k in key]
-            values = ", ".join(f"{w} {getattr(one, k)!r}" for w, k in zip(wires, key, strict=True))
+            values = ", ".join(f"{w} '{getattr(one, k)}'" for w, k in zip(wires, key, strict=True))
             return DuplicateKey(f"another {resource.kind} of this organization has {values}")
     if name.startswith("fk_"):
         other = getattr(getattr(error.orig, "diag", None), "table_name", None)

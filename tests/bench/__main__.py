@@ -99,7 +99,7 @@ def served(home: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "api.cli", "--home", str(home), "serve", "--port", str(port), "--no-dagster"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while True:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2).close()
@@ -199,7 +199,7 @@ def ingest(folder: Path, address: str, seconds: float) -> None:
         made = organizations.created(connection, "ingest")
         apply.applied(http_ingest.DOCUMENT, connection, made.org_id, actor="bench")
     credentials = {"base_url": address, "org_id": made.org_id, "api_key": made.api_key, "api_secret": made.api_secret}
-    runs = [http_ingest.acknowledged(credentials, seconds=seconds, connections=n) for n in (2, 4, 8)]
+    runs = [http_ingest.acknowledged(credentials, seconds=seconds, connections=n) for n in (4, 8, 16)]
     waiting = backlog(database, settings.landing_root)
     started = time.perf_counter()
     drained(database, Lake(settings.lake_root), settings.landing_root)

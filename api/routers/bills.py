@@ -166,7 +166,11 @@ def approve(state: ProcessState, caller: Caller, body: Body) -> Response:
 
 @router.post("/download/csv/url")
 def csv_url(request: Request, state: ProcessState, caller: Caller, body: Body) -> Response:
-    """An address that is good for a minute, from which the bills of a period of at most 31 days are downloaded as CSV."""
+    """An address that is good for a minute, from which bills are downloaded as CSV.
+
+    Those whose period's last day lies from ``startDate`` until the day before ``endDate``, at most 31 days: 2026-08-01 and 2026-09-01
+    for August. The same for ``externalInvoiceDateStart`` and ``externalInvoiceDateEnd``.
+    """
     asked = validated(DownloadCsvRequest, body)
     with state.database.transaction() as connection:
         bill_files.refuse_too_many(connection, caller.org_id, asked)

@@ -20,7 +20,8 @@ def _newest(request: Request, state: State, org_id: str, bill_id: str, kind: str
         bill_store.bill(connection, org_id, bill_id)
         job = statement_jobs.newest(connection, org_id, bill_id, with_csv=kind == "csv")
     if job is None:
-        raise NotFound(f"The {kind.upper()} statement of bill", bill_id)
+        made_by = "a statement job with includeCsvFormat" if kind == "csv" else "a statement job"
+        raise NotFound(f"A {kind.upper()} statement ({made_by} makes one) of bill", bill_id)
     return json_response({"downloadUrl": download_url(request, statement_path(org_id, job.id, kind))})
 
 

@@ -203,8 +203,7 @@ def _provenance(bill: PrintedBill) -> list[str]:
         notes.append(formats.labels["usage_gone"])
     certificate = certificate_of(header)
     if certificate is not None:
-        counts = {name: formats.number(Decimal(certificate[name])) for name in ("landed", "accepted", "duplicates", "rejected")}
-        notes.append(formats.text("certificate", **counts))
+        # How much the whole organization measured is the seller's business: those counts are in the API's answer alone.
         notes += [
             formats.text(
                 "unmatched", count=formats.number(Decimal(one["measurements"])), aggregation=one.get("aggregationCode", one["aggregationId"])

@@ -52,6 +52,7 @@ class Computed:
         failures: See ``BillJob.failures``.
         line_count: Number of the line items.
         untouchable: Bills among the computed ones that will not be written: they are locked, or the bill lock date forbids to make them.
+        known: Bills that were computed because they were there; they must not come back once they are deleted.
     """
 
     files: list[AddFile] = field(default_factory=list)
@@ -61,6 +62,7 @@ class Computed:
     failures: list[Failure] = field(default_factory=list)
     line_count: int = 0
     untouchable: set[str] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)
 
 
 class _Unsettled(Exception):  # noqa: N818 - no error: the computation begins anew, knowing more
@@ -138,6 +140,8 @@ class _Attempt:
         taken = [(no_headers(), pl.DataFrame(schema=DRAWS))]
         for whole in unscoped_results(given, scope, shard_done=shard_done):
             result = self._scoped(scope, whole)
+            if scope.bills is not None:
+                self._out.known |= set(result.bills["bill_id"]) - self._waiting.keys()
             ids |= set(result.bills["bill_id"])
             failed |= set(result.failures["account_id"])
             early = set(result.bills["bill_id"]) & leave_out

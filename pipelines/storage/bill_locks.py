@@ -1,7 +1,7 @@
 """Which bills are locked: those that somebody locked, and those whose period ends on or before the bill lock date.
 
 The date is asked for wherever a bill is, so moving it back unlocks what it alone had locked (billing.md 3.2). Nothing that
-writes bills may cross a change of it: see ``held``. Put here the condition and the change of the date; keep out what is
+writes bills may cross a change of it: see header_lock.py. Put here the condition and the change of the date; keep out what is
 refused for a locked bill (bill_store.py, bill_writes.py, memo_store.py).
 """
 
@@ -14,20 +14,11 @@ from sqlalchemy import ColumnElement, Connection
 from pipelines.storage import config_store
 from pipelines.storage.bill_tables import BILLS
 from pipelines.storage.entity_tables import TABLES
+from pipelines.storage.header_lock import WRITES, held
 from transforms.entities.bill_config import BillConfig
 from transforms.errors import EntityInvalid
 
-#: Seed of the advisory locks that let one job of an organization at a time write headers, or one change of the lock date.
-WRITES = 0x6D68_1003
-
-
-def held(connection: Connection, org_id: str, *, shared: bool = True) -> None:
-    """Keep the bill lock date as it is until the transaction ends.
-
-    Jobs that write headers and changes of the date hold it alone; whoever changes the state of single bills shares it.
-    """
-    function = sa.func.pg_advisory_xact_lock_shared if shared else sa.func.pg_advisory_xact_lock
-    connection.execute(sa.select(function(sa.func.hashtextextended(org_id, WRITES))))
+__all__ = ["WRITES", "held", "is_locked", "lock_date", "lock_date_set"]
 
 
 def lock_date(connection: Connection, org_id: str) -> date | None:

@@ -10,21 +10,24 @@ Put here the order of a job's work. Keep out the amounts (transforms) and the ro
 
 import json
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from datetime import date
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import polars as pl
+from sqlalchemy import Connection
 
-from pipelines.storage import bill_jobs, bill_lines, late_usage, provenance
+from pipelines.storage import bill_jobs, bill_lines, bill_locks, late_usage, provenance
 from pipelines.storage.bill_calculation import computed
 from pipelines.storage.bill_inputs import Inputs, headers_of, inputs, results, with_ledger
 from pipelines.storage.bill_jobs import BillJob
 from pipelines.storage.bill_scopes import BillScope, Failure, created_scope, recalculated_scopes
-from pipelines.storage.bill_writes import Calculation, Drawings, LedgerMoved, stored
+from pipelines.storage.bill_writes import Calculation, Drawings, GroundMoved, stored
 from pipelines.storage.database import Database
 from pipelines.storage.ingest import IngestResult
 from pipelines.storage.lake import Lake
@@ -33,6 +36,9 @@ from transforms.configuration import Configuration
 from transforms.errors import EntityInvalid, NotFound, Refused, Unratable
 
 __all__ = ["Inputs", "JobSummary", "previewed", "ran", "ran_inline", "results"]
+
+#: How often a job computes again while others write; after that it keeps them waiting, since some never stop.
+FREE_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,29 +72,33 @@ def ran(database: Database, lake: Lake, landing_root: Path, claim: BillJob) -> J
     """
     started = monotonic()
     with database.organization_lock(claim.org_id, bill_jobs.RUNS):
-        given = inputs(database, lake, landing_root, claim.org_id)
-        scopes, failures = _scopes(database, claim, given)
-        given = with_ledger(given, database, scopes)
-        progress = _Progress(database, claim, sum(_accounts(given.configuration, scope) for scope in scopes))
-        while True:
-            try:
-                return _attempted(database, lake, claim, given, scopes=scopes, failures=failures, progress=progress, started=started)
-            except LedgerMoved:
-                given = with_ledger(given, database, scopes)
+        ingested: tuple[IngestResult, ...] = ()
+        for attempt in count(1):
+            given = inputs(database, lake, landing_root, claim.org_id)
+            ingested += given.ingested
+            with suppress(GroundMoved), _written_in(database, claim.org_id, is_held=attempt > FREE_ATTEMPTS) as transaction:
+                return _attempted(database, lake, claim, replace(given, ingested=ingested), transaction, started=started)
+    raise AssertionError("attempts are counted without end")
+
+
+@contextmanager
+def _written_in(database: Database, org_id: str, *, is_held: bool) -> Iterator[Callable[[], AbstractContextManager[Connection]]]:
+    """The transaction in which an attempt writes: opened by it, or here, under the lock of headers, so that nothing moves meanwhile."""
+    if not is_held:
+        yield database.transaction
+        return
+    with database.transaction() as connection:
+        bill_locks.held(connection, org_id, shared=False)
+        yield lambda: nullcontext(connection)
 
 
 def _attempted(
-    database: Database,
-    lake: Lake,
-    claim: BillJob,
-    given: Inputs,
-    *,
-    scopes: Sequence[BillScope],
-    failures: Sequence[Failure],
-    progress: "_Progress",
-    started: float,
+    database: Database, lake: Lake, claim: BillJob, given: Inputs, transaction: Callable[[], AbstractContextManager[Connection]], *, started: float
 ) -> JobSummary:
-    """Compute and store the job's bills, or raise LedgerMoved when they were computed from a ledger that is no longer so."""
+    """Compute and store the job's bills, or raise GroundMoved when what they were computed from is no longer so."""
+    scopes, failures = _scopes(database, claim, given)
+    given = with_ledger(given, database, scopes)
+    progress = _Progress(database, claim, sum(_accounts(given.configuration, scope) for scope in scopes))
     calculation_id = str(uuid.uuid4())
     out = computed(database, lake, given, scopes, calculation_id=calculation_id, shard_done=progress.shard_done)
     carrying = late_usage.carried_forward(database, lake, given, pl.concat(out.headers))
@@ -96,7 +106,7 @@ def _attempted(
     bill_lines.committed(lake, claim.org_id, calculation_id, files)
     bills = carrying.headers
     all_failures = [*failures, *out.failures, *carrying.failures]
-    with database.transaction() as connection:
+    with transaction() as connection:
         bill_count = stored(
             connection,
             claim,
@@ -110,7 +120,7 @@ def _attempted(
             ),
             bills,
             all_failures,
-            drawings=Drawings(given.ledger, given.funds, pl.concat(out.draws), pl.concat(out.charges), out.untouchable),
+            drawings=Drawings(given.ledger, given.funds, pl.concat(out.draws), pl.concat(out.charges), out.untouchable, out.known),
         )
     return JobSummary(
         org_id=claim.org_id,

@@ -178,6 +178,7 @@ def approved(connection: Connection, org_id: str, ids: Sequence[str], *, actor: 
 
 def approved_where(connection: Connection, org_id: str, bills: BillFilter, *, actor: str) -> int:
     """Approve all pending bills of the filter; their number."""
+    held(connection, org_id)  # or one of them could be deleted, or calculated again, between the search and the approval
     ids = connection.scalars(sa.select(BILLS.c.id).where(*bills.conditions(org_id), BILLS.c.status == "PENDING")).all()
     return approved(connection, org_id, ids, actor=actor)
 

@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from pipelines.storage import bill_jobs, bill_locks, ledger, memo_store
 from pipelines.storage.bill_jobs import BillJob
@@ -52,6 +53,15 @@ _KEY = ("id", "account_id", "billing_frequency", "bill_frequency_interval", "bil
 _COPIED = (*_KEY, *_CALCULATED)
 #: Condition that a stored bill b counts as locked; see bill_locks.py.
 _LOCKED = "(b.locked OR coalesce(b.end_date <= CAST(:lock_date AS date), false))"
+#: The constraint that a bill's account exists.
+_ACCOUNT_KEY = "fk_bills_org_id_account_id_accounts"
+#: Whether a fund that is drawn from does not exist any more; none is deleted under the lock that is held here.
+_IS_FUND_GONE = sa.text(
+    """
+    SELECT EXISTS (SELECT FROM computed_draws d WHERE NOT EXISTS (SELECT FROM commitments f WHERE f.org_id = :org_id AND f.id = d.fund_id)
+                                                  AND NOT EXISTS (SELECT FROM balances f WHERE f.org_id = :org_id AND f.id = d.fund_id))
+    """
+)
 _JOB_COLUMNS = ("calculation_id", "bill_job_id", "last_calculated_at")
 
 
@@ -71,8 +81,11 @@ class Calculation:
     certificates: list[dict[str, Any]]
 
 
-class LedgerMoved(Exception):  # noqa: N818 - the job computes again
-    """Somebody put money on a fund, or locked a bill, since the job read the ledger; nothing of the job is stored."""
+class GroundMoved(Exception):  # noqa: N818 - the job computes again
+    """What the job computed from is no longer so; nothing of the job is stored.
+
+    Somebody put money on a fund, locked or deleted a bill, or deleted an account or a fund that bills refer to.
+    """
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,7 @@ class Drawings:
         draws: See DRAWS.
         charges: bill_id and charge_id of the charges that stand on the bills.
         untouchable: Bills that were taken for locked.
+        known: Bills that were computed because they were there.
     """
 
     ledger: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEDGER))
@@ -92,6 +106,7 @@ class Drawings:
     draws: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=DRAWS))
     charges: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"bill_id": pl.String, "charge_id": pl.String}))
     untouchable: AbstractSet[str] = frozenset()
+    known: AbstractSet[str] = frozenset()
 
 
 def stored(
@@ -115,7 +130,7 @@ def stored(
 
     Raises:
         JobLost: The claim no longer stands; the transaction must be rolled back.
-        LedgerMoved: The bills must be computed again; the transaction must be rolled back.
+        GroundMoved: The bills must be computed again; the transaction must be rolled back.
     """
     bill_locks.held(connection, claim.org_id, shared=False)
     drawings = drawings or Drawings()
@@ -136,13 +151,14 @@ def stored(
         )
     )
     _copied(connection, bills)
+    _refuse_deleted(connection, claim.org_id, drawings.known)
     if calculation.configuration.organization.suppressed_empty_bills:
         # A bill that exists and has become empty stays, with nothing on it: its old lines must not stand (billing.md 2.9).
         connection.execute(sa.text(f"DELETE FROM computed_bills c WHERE line_count = 0 AND {_IS_NEW}"), {"org_id": claim.org_id})
     own = {"org_id": claim.org_id, "lock_date": lock_date}
     unchanged = _refused_new(connection, claim.org_id, lock_date)
-    unchanged += memo_store.converted_anew(connection, claim.org_id, calculation.configuration, began_at=calculation.began_at)
-    connection.execute(_WRITE, {**_parameters(connection, claim, calculation), "lock_date": lock_date})
+    unchanged += memo_store.converted_anew(connection, claim.org_id, calculation.configuration, began_at=calculation.began_at, lock_date=lock_date)
+    _write(connection, {**_parameters(connection, claim, calculation), "lock_date": lock_date})
     _drawn(connection, claim, calculation, drawings)
     stored_bills = "FROM computed_bills c JOIN bills b ON b.org_id = :org_id AND b.id = c.id"
     kept = connection.execute(sa.text(f"SELECT c.id, c.account_id, c.account_code {stored_bills} WHERE {_LOCKED} ORDER BY c.id"), own).all()
@@ -166,7 +182,22 @@ def _refuse_moved(connection: Connection, org_id: str, drawings: Drawings) -> No
     if drawings.funds.is_empty():
         return
     if not ledger.standing_of(connection, org_id, drawings.funds).equals(drawings.ledger):
-        raise LedgerMoved
+        raise GroundMoved
+
+
+def _refuse_deleted(connection: Connection, org_id: str, known: AbstractSet[str]) -> None:
+    query = f"SELECT EXISTS (SELECT FROM computed_bills c WHERE c.id = ANY(:known) AND {_IS_NEW})"
+    if known and connection.scalar(sa.text(query), {"org_id": org_id, "known": list(known)}):
+        raise GroundMoved
+
+
+def _write(connection: Connection, parameters: dict[str, Any]) -> None:
+    try:
+        connection.execute(_WRITE, parameters)
+    except IntegrityError as error:
+        if getattr(getattr(error.orig, "diag", None), "constraint_name", None) == _ACCOUNT_KEY:
+            raise GroundMoved from error  # an account that had no bill yet was deleted
+        raise
 
 
 def _drawn(connection: Connection, claim: BillJob, calculation: Calculation, drawings: Drawings) -> None:
@@ -177,8 +208,8 @@ def _drawn(connection: Connection, claim: BillJob, calculation: Calculation, dra
         return
     sequence = ledger.drawn(connection, claim.org_id, calculation.id, drawings.draws, actor=claim.created_by)
     unwritten = set(connection.scalars(sa.text(f"SELECT bill_id FROM computed_draws WHERE bill_id NOT IN {ledger.WRITTEN}"), own))
-    if unwritten != drawings.untouchable & set(drawings.draws["bill_id"]):
-        raise LedgerMoved
+    if unwritten != drawings.untouchable & set(drawings.draws["bill_id"]) or connection.scalar(_IS_FUND_GONE, own):
+        raise GroundMoved
     where = (BILL_CALCULATIONS.c.org_id == claim.org_id, BILL_CALCULATIONS.c.id == calculation.id)
     connection.execute(sa.update(BILL_CALCULATIONS).where(*where).values(ledger_sequence=sequence))
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from pipelines.storage.config_lists import Page, children, listed
 from pipelines.storage.config_rows import StoredNeighbours, by_ids, count, entities, entity, found, row_values
 from pipelines.storage.entity_tables import CODE_REFERRERS, ENTITY_VERSIONS, LIST_REFERRERS, ORGANIZATIONS, REFERRERS, TABLES
+from pipelines.storage.header_lock import held
 from pipelines.storage.ledger_tables import STANDS
 from transforms.entities.documents import document, invalid
 from transforms.entities.fields import fields
@@ -43,6 +44,8 @@ __all__ = [
 
 E = TypeVar("E", bound=Entity)
 
+#: Kinds that bills draw from.
+_FUNDS = ("Commitment", "Balance")
 #: Kind -> kinds with read-only fields that follow from it.
 _FOLLOWERS = {"Aggregation": ("CompoundAggregation",)}
 
@@ -148,6 +151,8 @@ def deleted(connection: Connection, org_id: str, kind: type[E], entity_id: str, 
         NotFound: No such entity.
         Refused: Something still uses it; the message names what.
     """
+    if kind.__name__ in _FUNDS:  # no job may begin to draw from it now; its lock comes first, here as everywhere
+        held(connection, org_id, shared=False)
     now = locked(connection, org_id)
     resource = BY_KIND[kind.__name__]
     one = entity(connection, org_id, kind, entity_id)
@@ -239,7 +244,7 @@ def _id_users(connection: Connection, org_id: str, resource: Resource, entity_id
         yield from _users(connection, org_id, kind, column, entity_id)
     for kind, column in LIST_REFERRERS[resource.kind]:
         yield from _users(connection, org_id, kind, column, [entity_id])
-    if resource.kind in ("Commitment", "Balance"):
+    if resource.kind in _FUNDS:
         draws = f"""SELECT DISTINCT e.entity_id FROM ledger_entries e
             WHERE e.org_id = :org_id AND e.fund_id = :fund_id AND e.entity_type = 'BILL' AND {STANDS} ORDER BY 1 LIMIT 4"""
         bill_ids = connection.scalars(text(draws), {"org_id": org_id, "fund_id": entity_id, "as_of": None})

@@ -34,14 +34,14 @@ class GrownPeriod:
         start: First day of the period.
         end: Last day, inclusive.
         slack: How many days before and after it may belong to it, as they were cut in another time zone.
-        calculated_at: When the calculation began.
+        received_since: What came in after the calculation was not received earlier; some of what it knew may have been received later.
     """
 
     calculation_id: str
     start: date
     end: date
     slack: int
-    calculated_at: datetime
+    received_since: datetime
 
     def has(self, bill: Row) -> bool:
         """Whether the bill (a row of ``bills``) is of that calculation and period."""
@@ -82,6 +82,14 @@ _GROWN = sa.text(
     ORDER BY g.id, g.start_date, g.end_date
     """
 )
+#: The earliest receipt in what was taken in since an instant, or the instant. Batches are numbered in the order of ``planned_at``.
+_RECEIVED_SINCE = sa.text(
+    """
+    SELECT least(:at, min(b.received_from)) FROM ingest_batches b
+    WHERE b.org_id = :org_id AND b.batch_id > coalesce(
+        (SELECT e.batch_id FROM ingest_batches e WHERE e.org_id = :org_id AND e.planned_at < :at ORDER BY e.batch_id DESC LIMIT 1), 0)
+    """
+)
 #: Whether days of periods may have been cut in another time zone than those that usage is kept by.
 _OTHER_ZONES = sa.text(
     """
@@ -102,14 +110,15 @@ def grown_periods(
         return []
     slack = 1 if connection.scalar(_OTHER_ZONES, {"org_id": org_id}) else 0
     parameters = {"org_id": org_id, "account_ids": list(account_ids), "before": before, "lock_date": lock_date}
-    found = connection.execute(_GROWN, {**parameters, "referenced": sorted(referenced), "slack": slack})
-    return [GrownPeriod(row.id, row.start_date, row.end_date, slack, row.calculated_at) for row in found]
+    found = connection.execute(_GROWN, {**parameters, "referenced": sorted(referenced), "slack": slack}).all()
+    since = {at: connection.scalar(_RECEIVED_SINCE, {"org_id": org_id, "at": at}) for at in {row.calculated_at for row in found}}
+    return [GrownPeriod(row.id, row.start_date, row.end_date, slack, since[row.calculated_at]) for row in found]
 
 
 def late_accounts(lake: Lake, configuration: Configuration, group: GrownPeriod) -> set[str]:
     """Ids of the accounts whose bills the measurements can change that came in since: those that sent them, with their families."""
     days = pl.col("date").is_between(group.start - group.slack * DAY, group.end + group.slack * DAY)
-    came = days & (pl.col("received_at") >= group.calculated_at)
+    came = days & (pl.col("received_at") >= group.received_since)
     scans = [lake.scan(MEASUREMENTS, configuration.organization_id, meter_id).filter(came) for meter_id in configuration.entities(Meter)]
     numbers = [scan.select("account_number").unique().collect(engine="streaming")["account_number"] for scan in scans]
     accounts = configuration.accounts.with_columns(top=pl.coalesce("parent_account_id", "account_id"))

@@ -7,6 +7,7 @@ to commit, and committing them twice changes nothing. Put here plan, application
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -54,9 +55,9 @@ def planned(connection: Connection, batches: Sequence[tuple[Prepared, list[dict[
         query = sa.insert(INGEST_BATCHES).values(
             org_id=batch.org_id, status="PLANNED", kind="LANDED", manifest={"tables": tables}, **totals, **received
         )
-        batch_id = int(connection.execute(query.returning(INGEST_BATCHES.c.batch_id)).scalar_one())
+        batch_id, planned_at = connection.execute(query.returning(INGEST_BATCHES.c.batch_id, INGEST_BATCHES.c.planned_at)).one()
         ids.append(batch_id)
-        _count(connection, batch)
+        _count(connection, batch, planned_at)
         connection.execute(insert(INGEST_CALENDARS).values(org_id=batch.org_id, time_zone=time_zone).on_conflict_do_nothing())
         if batch.failures:
             rows = [{"org_id": batch.org_id, "batch_id": batch_id, **asdict(f), "sample": _storable(f.sample)} for f in batch.failures]
@@ -73,8 +74,9 @@ def _storable(sample: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{key: text.replace("\x00", "\\u0000") for key, text in one.items()} for one in sample]
 
 
-def _count(connection: Connection, batch: Prepared) -> None:
-    latest = batch.received[1] if batch.received else None
+def _count(connection: Connection, batch: Prepared, planned_at: datetime) -> None:
+    # Who receives has a clock of its own, which may be slow: bill jobs compare with the clock of the database.
+    latest = max(batch.received[1], planned_at) if batch.received else None
     rows = [{"org_id": batch.org_id, **row, "last_received_at": latest if row["accepted"] else None} for row in batch.days.iter_rows(named=True)]
     if rows:
         query = insert(MEASUREMENT_COUNTS)

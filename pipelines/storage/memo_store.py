@@ -6,6 +6,7 @@ amount to (transforms/billing/memo_lines.py). Source: billing.md 6.6, DECISIONS 
 """
 
 import uuid
+from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -219,7 +220,8 @@ _OTHER_CURRENCY = sa.text(
     SELECT m.id, m.bill_id, m.side, m.amount, m.amount_to_apply_on_bill, m.currency,
            c.currency AS bill_currency, c.overrides, c.account_id, c.account_code
     FROM computed_bills c
-    JOIN bills b ON b.org_id = :org_id AND b.id = c.id AND b.memo_count > 0 AND b.currency <> c.currency AND NOT b.locked
+    JOIN bills b ON b.org_id = :org_id AND b.id = c.id AND b.memo_count > 0 AND b.currency <> c.currency
+        AND NOT (b.locked OR coalesce(b.end_date <= CAST(:lock_date AS date), false))
     JOIN memo_lines m ON m.org_id = b.org_id AND m.bill_id = b.id
     WHERE b.last_calculated_at <= :began_at
     ORDER BY m.bill_id, m.sequence
@@ -228,7 +230,9 @@ _OTHER_CURRENCY = sa.text(
 )
 
 
-def converted_anew(connection: Connection, org_id: str, configuration: Configuration, *, began_at: Any) -> list[dict[str, str | None]]:
+def converted_anew(
+    connection: Connection, org_id: str, configuration: Configuration, *, began_at: Any, lock_date: date | None
+) -> list[dict[str, str | None]]:
     """Convert the memo lines of bills that were calculated in another currency than before, ahead of their headers.
 
     Args:
@@ -236,13 +240,14 @@ def converted_anew(connection: Connection, org_id: str, configuration: Configura
         org_id: The organization.
         configuration: What the bills were calculated from.
         began_at: When the calculation began; bills of later ones are not looked at.
+        lock_date: The bill lock date; what it locks is not looked at either.
 
     Returns:
         A failure per bill whose lines can't be converted; it is taken out of ``computed_bills`` and stays as it was.
     """
     amounts: dict[str, dict[str, MemoAmounts]] = {}
     failures: dict[str, dict[str, str | None]] = {}
-    for row in connection.execute(_OTHER_CURRENCY, {"org_id": org_id, "began_at": began_at}).mappings().all():
+    for row in connection.execute(_OTHER_CURRENCY, {"org_id": org_id, "began_at": began_at, "lock_date": lock_date}).mappings().all():
         overrides = BillJobOverrides.model_validate(row["overrides"])
         [exchange] = exchanges([(row["currency"], row["bill_currency"])], configuration, overrides.currency_conversions or ())
         try:

@@ -21,6 +21,8 @@ from transforms.entities.organization import OrganizationConfig
 
 Schedule = BalanceTransactionSchedule | BalanceChargeSchedule
 KINDS: tuple[type[BalanceTransactionSchedule] | type[BalanceChargeSchedule], ...] = (BalanceTransactionSchedule, BalanceChargeSchedule)
+#: Schedules that are run under one hold of the organization's locks: while it lasts, nobody can change its configuration or bills.
+SCHEDULES_AT_ONCE = 100
 #: Who stands in the audit fields of what schedules make.
 ACTOR = "SCHEDULER"
 _INSERT = sa.text(
@@ -42,8 +44,11 @@ def ran_due(database: Database, org_id: str | None = None) -> int:
         org_ids = _due_organizations(connection, org_id)
     made = 0
     for one in org_ids:
-        with database.transaction() as connection:
-            made += _ran(connection, one)
+        is_through = False
+        while not is_through:
+            with database.transaction() as connection:
+                more, is_through = _ran(connection, one)
+            made += more
     return made
 
 
@@ -94,17 +99,19 @@ def _due_organizations(connection: Connection, org_id: str | None) -> Sequence[s
     return connection.scalars(sa.union(*queries)).all()
 
 
-def _ran(connection: Connection, org_id: str) -> int:
+def _ran(connection: Connection, org_id: str) -> tuple[int, bool]:
+    """What some schedules made, and whether no more are due."""
     bill_locks.held(connection, org_id, shared=False)
     now = config_store.locked(connection, org_id)
     organization = next(iter(config_store.entities(connection, org_id, OrganizationConfig)), OrganizationConfig())
-    made = 0
+    made, left = 0, SCHEDULES_AT_ONCE
     for kind in KINDS:
         table = TABLES[kind.__name__]
-        due = connection.scalars(sa.select(table.c.id).where(table.c.org_id == org_id, table.c.next_run <= now).order_by(table.c.sequence)).all()
-        for schedule_id in due:
+        query = sa.select(table.c.id).where(table.c.org_id == org_id, table.c.next_run <= now).order_by(table.c.sequence).limit(left)
+        for schedule_id in connection.scalars(query).all():
+            left -= 1
             made += _run(connection, org_id, config_store.entity(connection, org_id, kind, schedule_id), organization, now)
-    return made
+    return made, left > 0
 
 
 def _run(connection: Connection, org_id: str, schedule: Schedule, organization: OrganizationConfig, now: datetime) -> int:

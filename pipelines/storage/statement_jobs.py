@@ -97,17 +97,20 @@ def _refuse_unknown(connection: Connection, org_id: str, field: str, table: sa.T
 def ordered_automatically(connection: Connection, org_id: str, bill_ids: Sequence[str], *, actor: str | None) -> int:
     """Order the statements of bills that became approved or locked, where the account or else the organization asks for it.
 
-    A bill whose current calculation has a statement, or one under way, gets no second. The number of new jobs.
+    A bill that has the statement as it is now, or one under way, gets no second (see :func:`completed`). The number of new jobs.
     """
     if not bill_ids:
         return 0
     accounts, organizations = TABLES["Account"], TABLES["OrganizationConfig"]
     among = BILLS.c.id == sa.any_(sa.literal(list(bill_ids), ARRAY(sa.Text)))  # one parameter, however many bills
     mode = sa.func.coalesce(accounts.c.auto_generate_statement_mode, organizations.c.auto_generate_statement_mode, StatementAutoGenerateMode.NONE)
+    says_the_bill = sa.and_(_C.calculation_id == BILLS.c.calculation_id, _C.bill_total == BILLS.c.bill_total, ~BILLS.c.statement_stale)
     is_there = sa.exists().where(
         _C.org_id == BILLS.c.org_id,
         _C.bill_id == BILLS.c.id,
-        sa.or_(_C.status.in_(UNFINISHED), sa.and_(_C.status == "COMPLETE", _C.calculation_id == BILLS.c.calculation_id, _C.meter_ids.is_(None))),
+        _C.meter_ids.is_(None),
+        sa.or_(_C.include_csv_format, mode != StatementAutoGenerateMode.JSON_AND_CSV),
+        sa.or_(_C.status.in_(UNFINISHED), sa.and_(_C.status == "COMPLETE", says_the_bill)),
     )
     wanted = (
         sa.select(
@@ -172,10 +175,9 @@ def document_statuses(connection: Connection, org_id: str, jobs: Sequence[Statem
     bill_ids = {one.bill_id for one in complete}
     if not bill_ids:
         return {}
-    now = sa.select(BILLS.c.id, BILLS.c.calculation_id, BILLS.c.line_count, BILLS.c.bill_total).where(
-        BILLS.c.org_id == org_id, BILLS.c.id.in_(bill_ids)
-    )
-    bills = {row.id: (row.calculation_id, row.line_count, row.bill_total) for row in connection.execute(now)}
+    said = (BILLS.c.calculation_id, BILLS.c.line_count, BILLS.c.bill_total, BILLS.c.statement_stale)
+    now = sa.select(BILLS.c.id, *said).where(BILLS.c.org_id == org_id, BILLS.c.id.in_(bill_ids))
+    bills = {bill_id: tuple(row) for bill_id, *row in connection.execute(now)}
     last = sa.select(_C.bill_id, sa.func.max(_C.sequence).label("json"), sa.func.max(_C.sequence).filter(_C.include_csv_format).label("csv"))
     last = last.where(_C.org_id == org_id, _C.bill_id.in_(bill_ids), _C.status == "COMPLETE").group_by(_C.bill_id)
     newest_of = {row.bill_id: (row.json, row.csv) for row in connection.execute(last)}
@@ -183,7 +185,7 @@ def document_statuses(connection: Connection, org_id: str, jobs: Sequence[Statem
     def status(one: StatementJob, newest_sequence: int) -> str:
         if one.bill_id not in bills or one.sequence != newest_sequence:
             return "INVALIDATED"
-        return "LATEST" if bills[one.bill_id] == (one.calculation_id, one.line_count, one.bill_total) else "STALE"
+        return "LATEST" if bills[one.bill_id] == (one.calculation_id, one.line_count, one.bill_total, False) else "STALE"
 
     return {
         one.id: (status(one, newest_of[one.bill_id][0]), status(one, newest_of[one.bill_id][1]) if one.include_csv_format else None)
@@ -243,6 +245,9 @@ def advanced(connection: Connection, claim: StatementJob, **values: Any) -> None
 def completed(connection: Connection, claim: StatementJob, header: Any) -> None:
     """COMPLETE the claimed job, and say so on its bill.
 
+    The bill may have changed since the documents were made. Then they are stale, and if it was approved meanwhile, that
+    counted on this job: another one is ordered.
+
     Args:
         connection: An open transaction.
         claim: The job.
@@ -256,10 +261,14 @@ def completed(connection: Connection, claim: StatementJob, header: Any) -> None:
         line_count=header["line_count"],
         bill_total=header["bill_total"],
     )
-    flags = {"json_statement_generated": True, "statement_stale": BILLS.c.calculation_id != header["calculation_id"]}
+    changed = (BILLS.c[name].is_distinct_from(header[name]) for name in ("calculation_id", "line_count", "bill_total", "memo_changed_at"))
+    flags = {"json_statement_generated": True, "statement_stale": sa.or_(*changed)}
     if claim.include_csv_format:
         flags["csv_statement_generated"] = True
-    connection.execute(sa.update(BILLS).where(BILLS.c.org_id == claim.org_id, BILLS.c.id == claim.bill_id).values(flags))
+    own = (BILLS.c.org_id == claim.org_id, BILLS.c.id == claim.bill_id)
+    bill = connection.execute(sa.update(BILLS).where(*own).values(flags).returning(BILLS.c.statement_stale, BILLS.c.status)).one_or_none()
+    if bill is not None and bill.statement_stale and bill.status == "APPROVED":
+        ordered_automatically(connection, claim.org_id, [claim.bill_id], actor=claim.created_by)
 
 
 def failed(connection: Connection, claim: StatementJob, reason: str) -> None:

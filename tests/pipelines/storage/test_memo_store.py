@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.storage import bill_jobs, bill_store, config_store, memo_store
+from pipelines.storage import bill_jobs, bill_locks, bill_store, config_store, memo_store
 from pipelines.storage.bill_lines import lines_by_bill
 from pipelines.storage.bill_schedule import changed_days
 from pipelines.storage.database import Database
@@ -20,6 +20,7 @@ from pipelines.storage.totals import bill_headers, current_lines
 from tests.bills import account_of, calculation_of, claim_of, frames, put
 from transforms.billing.memo_lines import CreditLineItem, DebitLineItem, MemoLine
 from transforms.datasets import PUBLISHED_LINE_ITEMS
+from transforms.entities.bill_config import BillConfig
 from transforms.entities.organization import Currency, CurrencyConversion, OrganizationConfig
 from transforms.entities.usage import Product
 
@@ -127,6 +128,18 @@ def test_a_bill_that_changes_its_currency_converts_its_memo_lines(site: Site) ->
     assert site.amounts() == [D(20), D("-2.25")]
     site.calculated(["30"])
     assert site.amounts() == [D(30), D("-2.5")]
+
+
+def test_a_bill_that_the_lock_date_locks_keeps_its_memo_lines_in_its_currency(site: Site) -> None:
+    site.memo(CreditLineItem, "2.5")
+    site.rate("0.9")
+    with site.database.transaction() as connection:
+        bill_store.approved(connection, site.org_id, [site.bill_id], actor="me")
+        stored = config_store.singleton(connection, site.org_id, BillConfig)
+        bill_locks.lock_date_set(connection, site.org_id, BillConfig(version=stored.version, bill_lock_date=JANUARY[1]), "me")
+    before, amounts = site.bill(), site.amounts()
+    site.calculated(["20"], currency="EUR")
+    assert (site.bill(), site.amounts()) == (before, amounts)
 
 
 def test_an_older_calculation_changes_no_memo_line(site: Site) -> None:

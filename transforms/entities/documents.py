@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from transforms.entities.fields import by_wire_name
 from transforms.entities.resource import ID_LENGTH, Entity, ValueObject
 from transforms.errors import EntityInvalid, FieldProblem
-from transforms.money import wire_number
+from transforms.money import LIMIT, wire_number
 
 E = TypeVar("E", bound=ValueObject)
 
@@ -59,7 +59,9 @@ def _message(error: Mapping[str, Any]) -> str:
     given = error["input"]
     if error["type"] in ("string_too_short", "string_too_long") and error["ctx"].get("min_length", error["ctx"].get("max_length")) == ID_LENGTH:
         text = f"must be an id, {ID_LENGTH} characters such as 01234567-89ab-cdef-0123-456789abcdef, not a code or a name"
-    shown = wire_number(given) if isinstance(given, Decimal) else repr(given)
+    # A number may be written in ten characters and have a billion digits.
+    is_plain = isinstance(given, Decimal) and given.is_finite() and abs(given) < LIMIT
+    shown = wire_number(given) if is_plain else str(given) if isinstance(given, Decimal) else repr(given)
     return f"{text}; it is {shown}"[:400] if isinstance(given, (str, int, Decimal)) else str(text)
 
 

@@ -60,7 +60,7 @@ def _message(error: Mapping[str, Any]) -> str:
     if error["type"] in ("string_too_short", "string_too_long") and error["ctx"].get("min_length", error["ctx"].get("max_length")) == ID_LENGTH:
         text = f"must be an id, {ID_LENGTH} characters such as 01234567-89ab-cdef-0123-456789abcdef, not a code or a name"
     # A number may be written in ten characters and have a billion digits.
-    is_plain = isinstance(given, Decimal) and given.is_finite() and abs(given) < LIMIT
+    is_plain = isinstance(given, Decimal) and given.is_finite() and given.adjusted() < LIMIT.adjusted()
     shown = wire_number(given) if is_plain else str(given) if isinstance(given, Decimal) else repr(given)
     return f"{text}; it is {shown}"[:400] if isinstance(given, (str, int, Decimal)) else str(text)
 

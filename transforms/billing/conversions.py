@@ -13,7 +13,7 @@ import polars as pl
 from transforms.configuration import Configuration
 from transforms.entities.organization import CurrencyConversion
 from transforms.money import DECIMAL, RoundingMode, exact, is_inexact, rounded_column
-from transforms.rating.amounts import by_part, product
+from transforms.rating.amounts import by_part, product, quotient
 
 TOO_LARGE = "an amount has more than 26 digits before the point"
 
@@ -111,3 +111,38 @@ def finished(lines: pl.DataFrame, rates: tuple[Exchange, ...]) -> pl.DataFrame:
         return _converted(done, rates[number])
 
     return by_part(lines, "exchange", rounded)
+
+
+def restated(frame: pl.DataFrame, column: str, rates: Sequence[Exchange], *, rounds: bool) -> pl.DataFrame:
+    """The frame with ``column``, amounts in the bill currency, in the pricing currency; as they are where there is no rate.
+
+    Args:
+        frame: ``exchange`` (position in ``rates``), the column (Decimal) and any more columns.
+        column: What is taken back (billing.md 4.5).
+        rates: The exchanges of the run.
+        rounds: Round what was converted as the pricing currency rounds, else leave it exact.
+
+    Returns:
+        The rows grouped by exchange; null where an amount does not fit.
+    """
+
+    def back(part: pl.DataFrame, number: int) -> pl.DataFrame:
+        exchange = rates[number] if not part.is_empty() else None
+        # In one currency the amount is the very same, also one that is too large to be rounded once more.
+        if exchange is None or exchange.rate is None or exchange.pricing.code == exchange.bill.code:
+            return part
+        part = part.with_columns(quotient(part[column], pl.repeat(exchange.rate, part.height, dtype=DECIMAL, eager=True)).alias(column))
+        return part.with_columns(exchange.pricing.rounded(column)) if rounds else part
+
+    return by_part(frame, "exchange", back)
+
+
+def rounded_amounts(frame: pl.DataFrame, column: str, rates: Sequence[Exchange], *, in_bill_currency: bool = False) -> pl.DataFrame:
+    """The frame with ``column`` rounded as its pricing currency (or bill currency) rounds; rows grouped by ``exchange`` (DECISIONS 23)."""
+
+    def rounded(part: pl.DataFrame, number: int) -> pl.DataFrame:
+        if part.is_empty():
+            return part
+        return part.with_columns((rates[number].bill if in_bill_currency else rates[number].pricing).rounded(column))
+
+    return by_part(frame, "exchange", rounded)

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import polars as pl
 
+from transforms.billing.conversions import restated
 from transforms.money import DECIMAL, RoundingMode, rounded_column
-from transforms.rating.amounts import SAFE, ZERO, by_part, product, quotient, total
+from transforms.rating.amounts import SAFE, ZERO, by_part, product, total
 from transforms.rating.availability import available
 from transforms.rating.coverage import coverable, covered_by
 from transforms.rating.funds import BALANCE, COMMITMENT
@@ -131,14 +132,7 @@ def _drawn(used: pl.DataFrame, held: pl.DataFrame, rating: Rating) -> pl.DataFra
     kept = held.select("bill", "fund", "available", "exchange", "allow_overdraft")
     joined = used.join(kept, on=["bill", "fund"], how="left", maintain_order="left")
 
-    def restated(part: pl.DataFrame, number: int) -> pl.DataFrame:
-        exchange = rating.exchanges[number]
-        if exchange.pricing.code == exchange.bill.code or part.is_empty():
-            return part.with_columns(amount="drawn")
-        back = quotient(part["drawn"], pl.repeat(exchange.rate, part.height, dtype=DECIMAL, eager=True))
-        return part.with_columns(amount=back).with_columns(amount=exchange.pricing.rounded("amount"))
-
-    amounts = by_part(joined, "exchange", restated)
+    amounts = restated(joined.with_columns(amount="drawn"), "amount", rating.exchanges, rounds=True)
     bounded = pl.when("allow_overdraft").then(ZERO).otherwise("amount")
     before = bounded.cum_sum().over("fund") - bounded
     # Of a converted draw the last digit may be off; one that takes all there is takes it to the last digit.

@@ -6,9 +6,10 @@ whole local days. Put here the division. Keep out whose life it is (``coverage.p
 
 import polars as pl
 
+from transforms.billing.conversions import rounded_amounts
 from transforms.entities.usage import CompoundAggregation
 from transforms.money import DECIMAL
-from transforms.rating.amounts import ZERO, by_part, shared
+from transforms.rating.amounts import ZERO, shared
 from transforms.rating.anchors import Role
 from transforms.rating.lines import Kind
 from transforms.rating.measured_usage import measured
@@ -33,11 +34,8 @@ def with_shares(lines: pl.DataFrame, rating: Rating, *, rounds: bool) -> pl.Data
     parts = pl.concat([_by_quantity(cut.filter(is_usage), rating), _by_days(cut.filter(~is_usage), rating.zone)])
     parts = parts.with_columns(share=shared(parts["converted_subtotal"], parts["inside"], parts["whole"]))
 
-    def rounded(part: pl.DataFrame, number: int) -> pl.DataFrame:
-        return part.with_columns(share=rating.exchanges[number].bill.rounded("share")) if part.height else part
-
     if rounds:
-        parts = by_part(parts, "exchange", rounded)
+        parts = rounded_amounts(parts, "share", rating.exchanges, in_bill_currency=True)
     return parts.with_columns(pl.max_horizontal(pl.min_horizontal("share", "converted_subtotal"), ZERO).alias("share"))
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from transforms.billing.band_usage import with_bands
-from transforms.billing.conversions import finished
+from transforms.billing.conversions import finished, restated, rounded_amounts
 from transforms.datasets import BAND
 from transforms.money import DECIMAL
-from transforms.rating.amounts import ZERO, by_part, product, quotient
+from transforms.rating.amounts import ZERO, product, quotient
 from transforms.rating.bands import PriceList, band_table, price_list, rated_bands
 from transforms.rating.funds import BALANCE, COMMITMENT
 from transforms.rating.lines import LINES, Kind, charges, no_lines
@@ -69,13 +69,7 @@ def _surcharges(uncovered: pl.DataFrame, rating: "Rating") -> pl.DataFrame:
     periods = rating.headers.select("bill", service_start="start_at", service_end="end_at")
     placed = summed.join(exchange, on="fund").join(periods, on="bill").join(rating.account_anchors, on="bill").sort("bill", "fund")
 
-    def restated(part: pl.DataFrame, number: int) -> pl.DataFrame:
-        rate = rating.exchanges[number].rate
-        if part.is_empty() or rate is None:
-            return part.with_columns(base="uncovered")
-        return part.with_columns(base=quotient(part["uncovered"], pl.repeat(rate, part.height, dtype=DECIMAL, eager=True)))
-
-    based = by_part(placed, "exchange", restated)
+    based = restated(placed.with_columns(base="uncovered"), "base", rating.exchanges, rounds=False)
     hundredth = quotient(based["overage_surcharge_percent"], pl.repeat(100, based.height, dtype=DECIMAL, eager=True))
     amounts = based.with_columns(product(based["base"], hundredth).alias("amount"), subject="fund")
     done = finished(amounts, rating.exchanges)
@@ -88,11 +82,8 @@ def _separated(progress: "Progress", uncovered: pl.DataFrame, step: int) -> pl.D
     found = uncovered.select("line", "uncovered").sort("line")
     split = pl.concat([found, progress.lines[found["line"]]], how="horizontal")
     split = split.with_columns(credit_converted=pl.col("converted_subtotal") - pl.col("uncovered"))
-    share = quotient(product(split["subtotal"], split["credit_converted"]), split["converted_subtotal"])
-    split = split.with_columns(credit=share)
-    split = by_part(
-        split, "exchange", lambda part, n: part.with_columns(credit=rating.exchanges[n].pricing.rounded("credit")) if part.height else part
-    )
+    credit = quotient(product(split["subtotal"], split["credit_converted"]), split["converted_subtotal"])
+    split = rounded_amounts(split.with_columns(credit=credit), "credit", rating.exchanges)
     first, rest = _divided(split, rating)
     positions = pl.int_range(progress.lines.height, dtype=pl.UInt32, eager=True)
     kept = progress.lines.filter(~positions.is_in(found["line"].implode()))
@@ -103,50 +94,69 @@ def _separated(progress: "Progress", uncovered: pl.DataFrame, step: int) -> pl.D
 
 
 def _divided(split: pl.DataFrame, rating: "Rating") -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The lines cut where the charge of their first units, in band order, equals ``credit``; volume lines in proportion."""
+    """The lines cut where the charge of their first units, in band order, equals ``credit``; volume lines in proportion.
+
+    Args:
+        split: Lines with ``line``, ``credit`` (pricing currency), ``credit_converted`` and ``uncovered`` (bill currency).
+        rating: The run.
+
+    Returns:
+        The first units of each line, then the rest; their quantities, units, amounts and bands sum to the line's.
+    """
+    long = _bands(split, rating)
+    first = _first_units(long)
+    rest = long.with_columns(long[name] - first[name] for name in _SUMS)
+    sums = first.group_by("line", maintain_order=True).agg(units=pl.col("band_units").sum(), quantity=pl.col("band_quantity").sum())
+    covered = split.drop("units", "quantity").join(sums, on="line", maintain_order="left")
+    # What rounding leaves of the quantity is the rest's.
+    left = split.with_columns(split[name] - covered[name] for name in ("units", "quantity"))
+    return (
+        _with_bands(covered.with_columns(subtotal="credit", converted_subtotal="credit_converted"), first),
+        _with_bands(left.with_columns(subtotal=pl.col("subtotal") - pl.col("credit"), converted_subtotal="uncovered"), rest),
+    )
+
+
+def _bands(split: pl.DataFrame, rating: "Rating") -> pl.DataFrame:
+    """One row per band of the lines, in order: its columns, ``fixed`` (its fixed price), and what of the line's credit falls to it.
+
+    That is ``part`` and ``part_converted``; ``is_full`` where it is the whole band. Later bands get none once the credit is gone.
+    """
     cumulative = rating.bands.offers["is_cumulative"]
     heads = split.select("line", "credit", "credit_converted", is_cumulative=cumulative.gather(split["subject"]))
     long = split.select("line", "bands").explode("bands").unnest("bands").join(heads, on="line", maintain_order="left")
-    before = {name: pl.col(name).cum_sum().over("line") - pl.col(name) for name in ("band_subtotal", "converted_band_subtotal")}
-    long = long.with_columns(before=before["band_subtotal"], before_converted=before["converted_band_subtotal"])
-    fixed = pl.col("band_subtotal") - pl.col("unit_subtotal")
-    part = pl.max_horizontal(pl.min_horizontal(pl.col("credit") - pl.col("before"), "band_subtotal"), ZERO)
-    converted = pl.max_horizontal(pl.min_horizontal(pl.col("credit_converted") - pl.col("before_converted"), "converted_band_subtotal"), ZERO)
-    long = long.with_columns(part=part, part_converted=converted, fixed=fixed)
-    is_full = (pl.col("before") < pl.col("credit")) & (pl.col("before") + pl.col("band_subtotal") <= pl.col("credit"))
+
+    def before(column: str) -> pl.Expr:
+        return pl.col(column).cum_sum().over("line") - pl.col(column)
+
+    def part(column: str, credit: str) -> pl.Expr:
+        return pl.max_horizontal(pl.min_horizontal(pl.col(credit) - before(column), column), ZERO)
+
+    return long.with_columns(
+        part=part("band_subtotal", "credit"),
+        part_converted=part("converted_band_subtotal", "credit_converted"),
+        fixed=pl.col("band_subtotal") - pl.col("unit_subtotal"),
+        is_full=(before("band_subtotal") < pl.col("credit")) & (before("band_subtotal") + pl.col("band_subtotal") <= pl.col("credit")),
+    )
+
+
+def _first_units(long: pl.DataFrame) -> pl.DataFrame:
+    """The bands (see :func:`_bands`) with what is covered of them."""
     # Of a tiered band the fixed price comes first, then its units; a volume band in proportion to the whole.
     over = pl.when("is_cumulative").then(pl.max_horizontal(pl.col("part") - pl.col("fixed"), ZERO)).otherwise("part")
     under = pl.when("is_cumulative").then("unit_subtotal").otherwise("band_subtotal")
-    long = long.with_columns(is_full=is_full, over=over, under=under)
-    units = {name: quotient(product(long[name], long["over"]), long["under"]) for name in ("band_units", "band_quantity")}
-    first = long.with_columns(
+    fraction = long.select(over=over, under=under)
+    units = {name: quotient(product(long[name], fraction["over"]), fraction["under"]) for name in ("band_units", "band_quantity")}
+    return long.with_columns(
         *(pl.when("is_full").then(pl.col(name)).otherwise(values.fill_null(0).cast(DECIMAL)).alias(name) for name, values in units.items()),
         band_subtotal="part",
         converted_band_subtotal="part_converted",
         unit_subtotal=pl.col("part") - pl.min_horizontal("part", "fixed"),
     )
-    rest = long.with_columns(long[name] - first[name] for name in _SUMS)
-    done = []
-    for frame, is_first in ((first, True), (rest, False)):
-        fields = list(BAND.to_schema())
-        nested = frame.group_by("line", maintain_order=True).agg(
-            bands=pl.struct(fields), units=pl.col("band_units").sum(), quantity=pl.col("band_quantity").sum()
-        )
-        own = split.drop("bands", "units").rename({"quantity": "whole"}).join(nested, on="line", maintain_order="left")
-        amounts = {
-            "subtotal": pl.col("credit") if is_first else pl.col("subtotal") - pl.col("credit"),
-            "converted_subtotal": pl.col("credit_converted") if is_first else pl.col("uncovered"),
-        }
-        done.append(own.with_columns(**amounts))
-    # What rounding leaves of the quantity is the rest's.
-    whole = split.select("line", total="quantity", all_units="units").join(
-        done[0].select("line", "quantity", "units"), on="line", maintain_order="left"
-    )
-    rest_lines = pl.concat(
-        [done[1].drop("quantity", "units"), whole.select(quantity=pl.col("total") - pl.col("quantity"), units=pl.col("all_units") - pl.col("units"))],
-        how="horizontal",
-    )
-    return done[0], rest_lines
+
+
+def _with_bands(lines: pl.DataFrame, long: pl.DataFrame) -> pl.DataFrame:
+    nested = long.group_by("line", maintain_order=True).agg(bands=pl.struct(list(BAND.to_schema())))
+    return lines.drop("bands").join(nested, on="line", maintain_order="left")
 
 
 def _overage_lines(rest: pl.DataFrame, rating: "Rating") -> pl.DataFrame:

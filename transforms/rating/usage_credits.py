@@ -5,14 +5,11 @@ currency; product credits come first, so a global one sees them. What the cap cu
 amount comes from ``usage_charges.py``.
 """
 
-from decimal import Decimal
-
 import polars as pl
 
-from transforms.billing.conversions import TOO_LARGE, Exchange
+from transforms.billing.conversions import TOO_LARGE, Exchange, restated
 from transforms.entities.plans import PricingType
-from transforms.money import DECIMAL
-from transforms.rating.amounts import SAFE, ZERO, by_part, quotient, sums
+from transforms.rating.amounts import SAFE, ZERO, sums
 from transforms.rating.lines import LINES, Kind, no_lines
 from transforms.rating.state import Progress, Rating
 from transforms.rating.usage_charges import is_credit
@@ -60,7 +57,7 @@ def _capped(credited: pl.DataFrame, lines: pl.DataFrame, keys: list[str], rates:
     # Usage below zero would be credited twice over: it charges, uncapped.
     frame = frame.with_columns(granted=pl.when(pl.col("converted_subtotal") < ZERO).then("converted_subtotal").otherwise(granted))
     is_cut = pl.col("granted") != pl.col("converted_subtotal")
-    frame = by_part(frame, "exchange", lambda part, n: _restated(part, rates, n))
+    frame = restated(frame.with_columns(restated="granted"), "restated", rates, rounds=True)
     frame = frame.with_columns(
         subtotal=-pl.when(is_cut).then("restated").otherwise("subtotal"),
         converted_subtotal=pl.when(pl.col("converted_subtotal").is_null()).then(None).otherwise(-pl.col("granted")),
@@ -68,15 +65,6 @@ def _capped(credited: pl.DataFrame, lines: pl.DataFrame, keys: list[str], rates:
         failure=pl.when(pl.col("taken").is_null()).then(pl.coalesce("failure", pl.lit(TOO_LARGE))).otherwise("failure"),
     )
     return _with_credited_bands(frame).select(*LINES, "bill", "product_id")
-
-
-def _restated(part: pl.DataFrame, rates: tuple[Exchange, ...], number: int) -> pl.DataFrame:
-    """The granted amount in the pricing currency."""
-    if part.is_empty():
-        return part.with_columns(restated="granted")
-    exchange = rates[number]
-    back = quotient(part["granted"], pl.repeat(exchange.rate or Decimal(1), part.height, dtype=DECIMAL, eager=True))
-    return part.with_columns(restated=back).with_columns(restated=exchange.pricing.rounded("restated"))
 
 
 def _with_credited_bands(frame: pl.DataFrame) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from transforms.entities.accounts import AccountPlan
-from transforms.entities.contracts import Contract
+from transforms.entities.contract_rules import contract_problems
 from transforms.entities.organization import OrganizationConfig
 from transforms.entities.plan_group_rules import named, plans_of_group
 from transforms.entities.plan_groups import PlanGroup
@@ -38,7 +38,7 @@ def _checked(attached: AccountPlan | None, neighbours: Neighbours, _previous: Ac
         (
             *_choice_problems(attached),
             *_custom_problems(attached, offered),
-            *_contract_problems(attached, neighbours),
+            *contract_problems(attached.contract_id, attached.account_id, neighbours),
             *_overlap_problems(attached, offered, neighbours),
         )
     )
@@ -66,18 +66,6 @@ def _custom_problems(attached: AccountPlan, offered: _Offered) -> Problems:
         group is not None and group.account_id is not None and group.account_id != attached.account_id,
         "planGroupId",
         f"{named(group) if group else ''} is a custom one of account {group.account_id if group else ''} and can be attached only to that account",
-    )
-
-
-def _contract_problems(attached: AccountPlan, neighbours: Neighbours) -> Problems:
-    contract = neighbours.entity(Contract, attached.contract_id) if attached.contract_id is not None else None
-    yield (
-        contract is not None and contract.account_id != attached.account_id,
-        "contractId",
-        (
-            f"contract {contract.code or contract.name if contract else ''} is a contract of account {contract.account_id if contract else ''}, "
-            f"the plan is attached to account {attached.account_id}; give a contract of that account"
-        ),
     )
 
 

@@ -2,8 +2,9 @@
 
 from transforms.entities.balances import Balance
 from transforms.entities.charges import Charge, ChargeEntityType, ChargeLineItemType
+from transforms.entities.contract_rules import contract_problems
 from transforms.entities.counter_adjustments import CounterAdjustment
-from transforms.entities.fund_rules import Problems, contract_problems, value_problems
+from transforms.entities.fund_rules import Problems, value_problems
 from transforms.entities.resource import IDS, Filter, Neighbours, Resource, refuse
 
 _LINE_ITEM_TYPES = {ChargeEntityType.AD_HOC: ChargeLineItemType.AD_HOC, ChargeEntityType.BALANCE: ChargeLineItemType.BALANCE_FEE}

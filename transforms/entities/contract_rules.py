@@ -9,6 +9,19 @@ from transforms.entities.usage import Meter
 Problems = Iterator[tuple[bool, str, str]]
 
 
+def contract_problems(contract_id: str | None, account_id: str, neighbours: Neighbours) -> Problems:
+    """What is wrong with the contract that something of an account names."""
+    contract = neighbours.entity(Contract, contract_id) if contract_id is not None else None
+    yield (
+        contract is not None and contract.account_id != account_id,
+        "contractId",
+        (
+            f"contract {contract.code or contract.name if contract else ''} is a contract of account {contract.account_id if contract else ''}; "
+            f"give a contract of account {account_id}, or none"
+        ),
+    )
+
+
 def _checked(contract: Contract | None, neighbours: Neighbours, previous: Contract | None) -> Contract | None:
     if contract is not None:
         meters = neighbours.entities(Meter) if contract.usage_filters else []

@@ -6,7 +6,7 @@ from decimal import Decimal
 from transforms.billing.balance_schedules import MOST_RUNS, has_too_many_runs, next_run
 from transforms.entities.balances import Balance, BalanceChargeSchedule, BalanceTransactionSchedule
 from transforms.entities.commitments import Commitment
-from transforms.entities.contracts import Contract
+from transforms.entities.contract_rules import contract_problems
 from transforms.entities.organization import OrganizationConfig
 from transforms.entities.plans import Plan
 from transforms.entities.resource import IDS, Filter, Neighbours, Resource, refuse
@@ -15,16 +15,6 @@ Problems = Iterator[tuple[bool, str, str]]
 Schedule = BalanceTransactionSchedule | BalanceChargeSchedule
 #: Last year in which a schedule may still run.
 _LAST_YEAR = 8999
-
-
-def contract_problems(contract_id: str | None, account_id: str, neighbours: Neighbours) -> Problems:
-    """What is wrong with the contract that something of an account names."""
-    contract = neighbours.entity(Contract, contract_id) if contract_id is not None else None
-    yield (
-        contract is not None and contract.account_id != account_id,
-        "contractId",
-        f"contract {contract_id} is of another account; name a contract of account {account_id} or leave contractId out",
-    )
 
 
 def value_problems(amount: object, units: object, unit_price: object) -> Problems:

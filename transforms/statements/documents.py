@@ -169,6 +169,14 @@ def _breakdown_entry(found: MeterBreakdown, accounts: Mapping[int, tuple[str, st
     return {"meterId": found.meter.id, "meterCode": found.meter.code, "rows": rows, **({"notes": list(found.notes)} if found.notes else {})}
 
 
+def _named_accounts(configuration: Configuration, measured: Measured) -> pl.DataFrame:
+    """Number, id and code of the accounts that a statement names: of the bill and its family, not all that there are."""
+    numbers = [found.rows[ACCOUNT] for found in measured.breakdown if ACCOUNT in found.rows.columns]
+    of_breakdown = pl.col("account_number").is_in(pl.concat(numbers).unique().implode()) if numbers else pl.lit(False)
+    of_usage = pl.col("account_id").is_in(measured.usages["account_id"].unique().implode())
+    return configuration.accounts.filter(of_breakdown | of_usage).select("account_number", "account_id", "account_code")
+
+
 def statement_document(
     header: Mapping[str, Any], measured: Measured, definition: StatementDefinition, configuration: Configuration, meter_ids: Sequence[str] | None
 ) -> dict[str, Any]:
@@ -181,7 +189,8 @@ def statement_document(
         configuration: That of the bill's calculation.
         meter_ids: The job's filter, None without one.
     """
-    accounts = {row["account_number"]: (row["account_id"], row["account_code"]) for row in configuration.accounts.iter_rows(named=True)}
+    named = _named_accounts(configuration, measured)
+    accounts = {number: (account_id, code) for number, account_id, code in named.rows()}
     context = _Context(definition, configuration, configuration.entities(Product), dict(accounts.values()))
     lines = measured.lines.to_dicts()
     by_usage: dict[int, list[dict[str, Any]]] = {}

@@ -1,6 +1,5 @@
 """The bill lock date: what it locks, what it refuses, and what moving it back unlocks (E08, E09)."""
 
-from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -17,20 +16,6 @@ from transforms.entities.accounts import Account
 from transforms.entities.bill_config import BillConfig
 from transforms.entities.usage import Product
 from transforms.errors import EntityInvalid
-
-
-@pytest.fixture
-def sdk(api: Any, organization: Credentials) -> Iterator[M3ter]:
-    with M3ter(
-        http_client=api,
-        base_url="http://testserver",
-        org_id=organization.org_id,
-        api_key=organization.api_key,
-        api_secret=organization.api_secret,
-        max_retries=0,
-        _strict_response_validation=True,
-    ) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Credit and debit lines as the official SDK puts them on bills, and as bills show them."""
 
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -19,20 +18,6 @@ from transforms.entities.usage import Product
 
 D = Decimal
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
-
-
-@pytest.fixture
-def sdk(api: Any, organization: Credentials) -> Iterator[M3ter]:
-    with M3ter(
-        http_client=api,
-        base_url="http://testserver",
-        org_id=organization.org_id,
-        api_key=organization.api_key,
-        api_secret=organization.api_secret,
-        max_retries=0,
-        _strict_response_validation=True,
-    ) as client:
-        yield client
 
 
 class Site:

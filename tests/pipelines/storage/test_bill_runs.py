@@ -1,7 +1,5 @@
 """Bill jobs from usage to stored bills, in one process, on the real PostgreSQL and Delta."""
 
-import threading
-from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +16,7 @@ from pipelines.storage.database import Database
 from pipelines.storage.lake import Lake
 from pipelines.storage.organizations import Credentials
 from tests.offers import landed, offer, usage_body
+from tests.together import together
 from transforms.billing import shards
 from transforms.billing.job_requests import BillJobRecalculateRequest, BillJobRequest
 from transforms.entities.organization import OrganizationConfig
@@ -224,28 +223,6 @@ def test_shards_change_no_bill(org: Organization, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(bill_inputs, "shards", lambda configuration, account_ids=None: shards.shards(configuration, account_ids=account_ids, size=2))
     org.billed()
     assert org.content() == before
-
-
-def together(*calls: Callable[[], Any]) -> None:
-    """Run the calls at once; raise what one of them raised."""
-    barrier = threading.Barrier(len(calls))
-    errors: list[BaseException] = []
-
-    def run(call: Callable[[], Any]) -> None:
-        barrier.wait()
-        try:
-            call()
-        except BaseException as error:  # noqa: BLE001
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert not any(thread.is_alive() for thread in threads)
-    if errors:
-        raise errors[0]
 
 
 def test_two_jobs_at_once_over_the_same_accounts_neither_double_nor_tear(org: Organization) -> None:

@@ -1,7 +1,5 @@
 """Memo lines where bills are stored, published and summed: other currencies, several at once, races with calculations."""
 
-import threading
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -18,6 +16,7 @@ from pipelines.storage.organizations import Credentials
 from pipelines.storage.publishing import published
 from pipelines.storage.totals import bill_headers, current_lines
 from tests.bills import account_of, calculation_of, claim_of, frames, put
+from tests.together import together
 from transforms.billing.memo_lines import CreditLineItem, DebitLineItem, MemoLine
 from transforms.datasets import PUBLISHED_LINE_ITEMS
 from transforms.entities.bill_config import BillConfig
@@ -74,26 +73,6 @@ class Site:
 @pytest.fixture
 def site(database: Database, lake: Lake, organization: Credentials) -> Site:
     return Site(database, lake, organization.org_id)
-
-
-def together(*calls: Callable[[], Any]) -> None:
-    barrier = threading.Barrier(len(calls))
-    errors: list[BaseException] = []
-
-    def run(call: Callable[[], Any]) -> None:
-        barrier.wait()
-        try:
-            call()
-        except BaseException as error:  # noqa: BLE001
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    if errors:
-        raise errors[0]
 
 
 def test_published_lines_and_sums_have_the_memo_lines(site: Site) -> None:
